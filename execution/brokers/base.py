@@ -1,0 +1,221 @@
+"""The port to a broker: what the platform asks of one, and the plain values that cross the border.
+
+Every adapter keeps these promises; `tests/execution/brokers/contract.py` is the same in code:
+
+* `client_order_id` is unique at the broker for ever. A second submit raises `DuplicateClientOrderId`; the caller
+  then asks with `find` and adopts what is there.
+* An exception says what is known: `BrokerRejected` is final, `BrokerUnavailable` sent nothing, `BrokerOutcomeUnknown`
+  leaves the question open. Nothing else leaves an adapter.
+* Reports are numbered upwards from 1 without a repeat, and any cursor replays the same ones in the same order.
+  A consumer which applies a report and moves its cursor in one transaction applies each exactly once.
+* No method is called inside a database transaction of the caller's ledger.
+
+All money is `Decimal` in account currency, quantities are shares, times are aware UTC *market* time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, Protocol
+
+BrokerOrderStatus = Literal[
+    "accepted",
+    "partially_filled",
+    "filled",
+    "pending_cancel",
+    "canceled",
+    "expired",
+    "rejected",
+    "replaced",
+    "pending_replace",
+]
+ReportKind = Literal["accepted", "fill", "canceled", "expired", "rejected", "cancel_rejected", "replaced"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One order as it is sent; the words are the ledger's, the adapter translates them."""
+
+    client_order_id: str
+    symbol: str
+    side: str
+    """`buy` or `sell`; selling more than is held is a short sale."""
+    quantity: Decimal
+    order_type: str
+    """`market`, `limit`, `stop` or `stop_limit`."""
+    time_in_force: str
+    """`day`, `gtc`, `ioc`, `fok`, `opg` or `cls`."""
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    extended_hours: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOrder:
+    """The broker's present view of one order."""
+
+    client_order_id: str
+    broker_order_id: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    status: BrokerOrderStatus
+    filled_quantity: Decimal
+    average_fill_price: Decimal | None
+    updated_at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerReport:
+    """One thing that happened to an order at the broker.
+
+    `broker_execution_id`, `quantity`, `price` and `fee` belong to fills and are of this execution alone;
+    `cumulative_quantity` is the order's filled quantity after the report, whatever its kind.
+    """
+
+    sequence: int
+    kind: ReportKind
+    client_order_id: str
+    broker_order_id: str
+    at: datetime
+    cumulative_quantity: Decimal
+    broker_execution_id: str | None = None
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    fee: Decimal | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerPosition:
+    """What the broker says the account holds; a short position is negative. Flat symbols are left out."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAccount:
+    """The broker's view of the account; `equity` is None where the broker keeps no marks."""
+
+    account_number: str
+    cash: Decimal
+    equity: Decimal | None = None
+    trading_blocked: bool = False
+
+
+class BrokerError(Exception):
+    """Base of everything an adapter raises; `reason` is one line for people, `code` one word for programs."""
+
+    def __init__(self, reason: str, *, code: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
+class BrokerRejected(BrokerError):
+    """The broker refused; the same request will be refused again."""
+
+    def __init__(self, reason: str, *, code: str) -> None:
+        super().__init__(reason, code=code)
+
+
+class DuplicateClientOrderId(BrokerRejected):
+    """An order with this client_order_id is there already; ask for it with `find`."""
+
+    def __init__(self, client_order_id: str) -> None:
+        super().__init__(f"client_order_id {client_order_id} was used before", code="duplicate_client_order_id")
+
+
+class OrderNotFound(BrokerRejected):
+    """The broker has no such order."""
+
+    def __init__(self, client_order_id: str) -> None:
+        super().__init__(f"no order with client_order_id {client_order_id}", code="order_not_found")
+
+
+class OrderNotCancelable(BrokerRejected):
+    """The order is finished; ask for it with `find` to see how."""
+
+    def __init__(self, client_order_id: str, status: str) -> None:
+        super().__init__(f"order {client_order_id} is {status}", code="order_not_cancelable")
+
+
+class BrokerUnavailable(BrokerError):
+    """Nothing was sent: it is safe to try again."""
+
+
+class BrokerOutcomeUnknown(BrokerError):
+    """The request may have taken effect: ask by client_order_id, never send again blindly."""
+
+
+class BrokerNotConfigured(BrokerUnavailable):
+    """The account's mode has no adapter or no credentials here, so nothing can be sent."""
+
+
+class Broker(Protocol):
+    """One account at one broker."""
+
+    @property
+    def name(self) -> str:
+        """Return the adapter's word, for logs and `broker` columns."""
+        ...
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Return True when orders must be marked `dry_run` and never submitted here."""
+        ...
+
+    @property
+    def not_found_grace_seconds(self) -> int:
+        """Return for how long after a submit a missing order proves nothing (read-after-write lag), seconds."""
+        ...
+
+    def submit(self, request: OrderRequest, *, at: datetime) -> BrokerOrder:
+        """Send one order.
+
+        :raises BrokerRejected: refused for good; `DuplicateClientOrderId` when the id was used before
+        :raises BrokerUnavailable: nothing was sent
+        :raises BrokerOutcomeUnknown: the order may exist
+        """
+        ...
+
+    def submit_many(self, requests: Sequence[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
+        """Send orders in as few round trips as the broker allows; one answer per request, in their order.
+
+        An order's failure is returned, not raised, and does not touch its neighbours.
+        """
+        ...
+
+    def cancel(self, *, client_order_id: str, broker_order_id: str, at: datetime) -> None:
+        """Ask for a cancel; the outcome comes as a report. `broker_order_id` may be empty when it was never learnt.
+
+        :raises OrderNotFound: no such order
+        :raises OrderNotCancelable: the order is finished
+        """
+        ...
+
+    def find(self, client_order_id: str) -> BrokerOrder | None:
+        """Return the order in any state, None when the broker has none."""
+        ...
+
+    def open_orders(self) -> list[BrokerOrder]:
+        """Return every order that may still fill, oldest first."""
+        ...
+
+    def reports_since(self, cursor: int, limit: int = 500) -> list[BrokerReport]:
+        """Return at most `limit` reports with a sequence above `cursor`, ascending; an empty list means none yet."""
+        ...
+
+    def positions(self) -> list[BrokerPosition]:
+        """Return the non-flat positions, by symbol."""
+        ...
+
+    def account(self) -> BrokerAccount:
+        """Return cash and state of the account."""
+        ...
