@@ -1,0 +1,20 @@
+"""Tables of the book: who trades, what was ordered, what happened, what is held."""
+
+from execution.models.accounts import Account, AccountDay, Strategy, StrategyDay
+from execution.models.fills import CashEntry, Fill, RefusedReport
+from execution.models.orders import Order, OrderEvent
+from execution.models.positions import Position, PositionAdjustment
+
+__all__ = [
+    "Account",
+    "AccountDay",
+    "CashEntry",
+    "Fill",
+    "Order",
+    "OrderEvent",
+    "Position",
+    "PositionAdjustment",
+    "RefusedReport",
+    "Strategy",
+    "StrategyDay",
+]

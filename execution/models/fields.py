@@ -1,0 +1,17 @@
+"""Column types of the ledger."""
+
+from typing import Any
+
+from django.db import models
+
+MAX_DIGITS = 20
+DECIMAL_PLACES = 8
+
+
+class AmountField(models.DecimalField):
+    """Money, price or quantity: NUMERIC(20, 8), so that a fraction of a share times a price stays exact."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_digits", MAX_DIGITS)
+        kwargs.setdefault("decimal_places", DECIMAL_PLACES)
+        super().__init__(*args, **kwargs)

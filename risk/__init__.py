@@ -1,0 +1,1 @@
+"""A judge: receives the case, decides."""

@@ -1,0 +1,74 @@
+"""Change limits and the restricted list; every change leaves a row that says who and why."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+
+from marketdata.models import Instrument
+from risk.errors import InvalidLimit
+from risk.limits import LIMITS
+from risk.models import Limit, LimitChange, RestrictedInstrument
+from risk.services.reasons import require_reason
+from risk.signals import limits_changed
+
+
+def set_limit(
+    *,
+    name: str,
+    value: Decimal | None,
+    operator: str,
+    reason: str,
+    now: datetime,
+    strategy: str = "",
+    symbol: str = "",
+) -> LimitChange:
+    """Override a limit globally, for a strategy, a symbol or both; None removes the override.
+
+    Takes effect with the next order: the gate reads the newest change under its lock. Locks: the limit's row.
+    :raises InvalidLimit: unknown name, or value outside what is allowed
+    :raises InvalidReason: nothing is stored
+    """
+    text = require_reason(reason)
+    _require_valid(name, value)
+    with transaction.atomic():
+        key = {"name": name, "strategy": strategy, "symbol": symbol}
+        row = Limit.objects.select_for_update(no_key=True).filter(**key).first()
+        old = row.value if row else None
+        if value is None:
+            Limit.objects.filter(**key).delete()
+        else:
+            Limit.objects.update_or_create(**key, defaults={"value": value})
+        change = LimitChange.objects.create(
+            **key, old_value=old, new_value=value, operator=operator, reason=text, at=now
+        )
+        transaction.on_commit(lambda: limits_changed.send_robust(LimitChange, change_id=change.pk))
+    return change
+
+
+def restrict_instrument(*, instrument: Instrument, operator: str, reason: str, now: datetime) -> RestrictedInstrument:
+    """Put a name on the restricted list: from the next order on it can only be reduced."""
+    text = require_reason(reason)
+    row, _created = RestrictedInstrument.objects.get_or_create(
+        instrument=instrument,
+        lifted_at=None,
+        defaults={"operator": operator, "reason": text, "at": now},
+    )
+    return row
+
+
+def lift_restriction(*, restriction: RestrictedInstrument, operator: str, now: datetime) -> None:
+    """Take a name off the restricted list; the row stays as history."""
+    RestrictedInstrument.objects.filter(pk=restriction.pk, lifted_at=None).update(lifted_by=operator, lifted_at=now)
+
+
+def _require_valid(name: str, value: Decimal | None) -> None:
+    definition = LIMITS.get(name)
+    if definition is None:
+        raise InvalidLimit(f"name: got {name!r}, allowed are {', '.join(sorted(LIMITS))}")
+    if value is None:
+        return
+    if not value.is_finite() or not definition.minimum <= value <= definition.maximum:
+        raise InvalidLimit(
+            f"{name}: got {value}, allowed is {definition.minimum} to {definition.maximum:f} {definition.unit}"
+        )

@@ -1,0 +1,6 @@
+"""News of this app for whoever shows it; sent after commit, with ids only."""
+
+from django.dispatch import Signal
+
+trading_state_changed = Signal()
+limits_changed = Signal()

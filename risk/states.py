@@ -1,0 +1,32 @@
+"""States of the breaker, of a release request and of a decision, and what may follow."""
+
+from django.db.models import TextChoices
+
+
+class BreakerState(TextChoices):
+    """`open` trades; `tripped` and `quiet_period` let only reducing orders pass."""
+
+    OPEN = "open", "open (trading)"
+    TRIPPED = "tripped", "tripped"
+    QUIET_PERIOD = "quiet_period", "quiet period after a reset"
+
+
+# A trip is always allowed: it is how one gets out of every state but tripped itself.
+BREAKER_TRANSITIONS: dict[BreakerState | None, frozenset[BreakerState]] = {
+    None: frozenset({BreakerState.OPEN, BreakerState.TRIPPED}),
+    BreakerState.OPEN: frozenset({BreakerState.TRIPPED}),
+    BreakerState.TRIPPED: frozenset({BreakerState.QUIET_PERIOD}),
+    BreakerState.QUIET_PERIOD: frozenset({BreakerState.TRIPPED, BreakerState.OPEN}),
+}
+
+
+class ReleaseState(TextChoices):
+    PENDING = "pending", "waiting for another operator"
+    APPROVED = "approved", "approved"
+    REJECTED = "rejected", "rejected"
+    EXPIRED = "expired", "expired"
+
+
+class DecisionOutcome(TextChoices):
+    ACCEPTED = "accepted", "accepted"
+    DENIED = "denied", "denied"
