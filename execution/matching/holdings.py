@@ -32,6 +32,5 @@ class Holding:
 
     def after_split(self, ratio: Decimal) -> Holding:
         """Return the holding after `ratio` new shares for an old one; parts of a share stay parts of a share."""
-        if not self.quantity:
-            return self
-        return Holding((self.quantity * ratio).quantize(STEP), (self.average_price / ratio).quantize(STEP))
+        quantity = (self.quantity * ratio).quantize(STEP)
+        return Holding(quantity, (self.average_price / ratio).quantize(STEP)) if quantity else Holding()

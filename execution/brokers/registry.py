@@ -1,0 +1,34 @@
+"""Which broker serves an account: the one place that knows the adapters."""
+
+from __future__ import annotations
+
+from execution.brokers.base import Broker, BrokerNotConfigured
+from execution.brokers.dry_run import DryRunBroker
+from execution.brokers.paper import PaperBroker
+from execution.models.accounts import Account
+
+
+def broker_for(account: Account) -> Broker:
+    """Return the account's broker. Fail-over is to no trading: a mode without an adapter gets nobody else's.
+
+    :raises BrokerNotConfigured: there is no adapter or no credentials for the account's mode
+    """
+    if account.mode == Account.Mode.PAPER:
+        return paper_broker_for(account)
+    if account.mode == Account.Mode.DRY_RUN:
+        return DryRunBroker(account.name, starting_cash=account.starting_cash)
+    raise BrokerNotConfigured(
+        f"account {account.name}: no broker is configured for mode {account.mode}", code="broker_not_configured"
+    )
+
+
+def paper_broker_for(account: Account) -> PaperBroker:
+    """Return the account at the built-in exchange, whose market the caller moves with `advance`.
+
+    :raises BrokerNotConfigured: the account trades elsewhere
+    """
+    if account.mode != Account.Mode.PAPER:
+        raise BrokerNotConfigured(
+            f"account {account.name} trades in mode {account.mode}, not at the built-in exchange", code="not_paper"
+        )
+    return PaperBroker(account.name, starting_cash=account.starting_cash)
