@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -91,7 +92,7 @@ class RefusedReport(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="refused_reports")
     sequence = models.BigIntegerField()
     reason = models.CharField(max_length=64)
-    payload = models.JSONField()
+    payload = models.JSONField(encoder=DjangoJSONEncoder)
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
 
     class Meta:

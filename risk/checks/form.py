@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from risk.types import AUCTIONS, Case, Denial, DenialCode, OrderType, TimeInForce
+from risk.types import AUCTIONS, Case, Denial, DenialCode, OrderType, Side, TimeInForce
 
 STORABLE_MAX = Decimal(10) ** 12  # NUMERIC(20, 8) keeps twelve digits before the point
 FINEST = Decimal("0.00000001")
@@ -54,6 +54,10 @@ def check_combination(case: Case) -> Denial | None:
 
 def _combination_problem(case: Case) -> tuple[str, str] | None:
     intent = case.intent
+    words = ((intent.side, Side), (intent.order_type, OrderType), (intent.time_in_force, TimeInForce))
+    for word, known in words:
+        if word not in known.values:
+            return (f"one of {', '.join(known.values)}", f"{word!s:.32}")
     wants_limit = intent.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
     wants_stop = intent.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
     if wants_limit != (intent.limit_price is not None):

@@ -8,12 +8,15 @@ HUNDRED = Decimal(100)
 
 
 def check_price_available(case: Case) -> Denial | None:
-    """Deny when there is no usable price: none at all, or sides that cross."""
+    """Deny when there is no usable price: none at all, a last or a side that is no positive number, or crossed sides."""
     price = case.price
     if price is None:
         return _unavailable(case, "no price is known", "none")
     if not price.last.is_finite() or price.last <= 0:
         return _unavailable(case, "the last price is no positive number", str(price.last))
+    for name, side in (("bid", price.bid), ("ask", price.ask)):
+        if side is not None and (not side.is_finite() or side <= 0):
+            return _unavailable(case, f"the {name} is no positive number", str(side))
     if price.bid is not None and price.ask is not None and price.bid > price.ask:
         return _unavailable(case, "the quote is crossed", f"{price.bid:f} > {price.ask:f}")
     return None

@@ -1,0 +1,37 @@
+"""What execution services refuse."""
+
+
+class ExecutionError(Exception):
+    """Base of every refusal of this app; `code` is stable, the message is for people."""
+
+    code = "execution_error"
+
+
+class OrderConflict(ExecutionError):
+    """The id or idempotency key was used before with another body; nothing changed."""
+
+    code = "order_conflict"
+
+
+class OrderNotOpen(ExecutionError):
+    """The order is over: there is nothing left to cancel."""
+
+    code = "order_not_open"
+
+
+class IllegalTransition(ExecutionError):
+    """The transition table does not know this step."""
+
+    code = "illegal_transition"
+
+
+class UnknownStrategy(ExecutionError):
+    """There is no strategy of that name."""
+
+    code = "unknown_strategy"
+
+
+class OrderUnstorable(ExecutionError):
+    """A broker's report does not fit the order; it is kept as refused, never booked."""
+
+    code = "report_refused"

@@ -1,0 +1,147 @@
+"""The three statements of the order path.
+
+The lock comes alone and first: a statement that locks and reads at once would read the snapshot from before the wait,
+and a limit could be passed by two. The read that follows sees everything committed by whoever held the lock before.
+"""
+
+LOCK_ACCOUNT = """
+SELECT a.id, a.name, a.cash, a.starting_cash, a.margin_multiplier, a.reconciliation, a.rate_window_at,
+       a.rate_window_count, a.feed_id, f.kind, f.start_at, f.end_at, f.speed, f.anchor_at, f.paused_at, f.market_at
+FROM execution_account a JOIN marketdata_feed f ON f.id = a.feed_id
+WHERE a.id = %(account)s
+FOR NO KEY UPDATE OF a
+"""
+
+# The same row without the lock, for a preview that stores nothing.
+READ_ACCOUNT = LOCK_ACCOUNT.replace("FOR NO KEY UPDATE OF a", "")
+
+READ_CASE = """
+WITH item AS (
+    SELECT * FROM unnest(%(symbols)s::text[], %(strategies)s::text[], %(client_ids)s::text[],
+                         %(idempotency_keys)s::text[], %(intent_keys)s::text[])
+           WITH ORDINALITY AS t(symbol, strategy, client_id, idempotency_key, intent_key, position)
+), line AS MATERIALIZED (
+    SELECT p.strategy_id, p.instrument_id, p.quantity, p.open_buy_quantity, p.open_sell_quantity, p.open_buy_notional,
+           p.open_sell_notional, p.open_order_count, p.reserved_loss, p.last_order_at,
+           p.quantity * coalesce(q.last, p.current_price) AS held
+    FROM execution_position p
+    LEFT JOIN marketdata_quote q ON q.feed_id = %(feed)s AND q.instrument_id = p.instrument_id
+    WHERE p.account_id = %(account)s
+), total AS MATERIALIZED (
+    SELECT strategy_id, grouping(strategy_id) AS of_account, coalesce(sum(held), 0) AS net,
+           coalesce(sum(greatest(abs(held), abs(held + open_buy_notional), abs(held - open_sell_notional))), 0) AS gross,
+           coalesce(sum(open_buy_notional), 0) AS open_buy_notional,
+           coalesce(sum(open_sell_notional), 0) AS open_sell_notional,
+           count(DISTINCT instrument_id) FILTER (
+               WHERE quantity <> 0 OR open_buy_quantity <> 0 OR open_sell_quantity <> 0) AS names,
+           coalesce(sum(open_order_count), 0) AS open_orders, coalesce(sum(reserved_loss), 0) AS reserved_loss
+    FROM line GROUP BY GROUPING SETS ((strategy_id), ())
+), trading_state AS MATERIALIZED (
+    SELECT array(SELECT k.scope FROM (SELECT DISTINCT ON (scope) scope, engaged FROM risk_killswitchevent
+                 WHERE scope = ANY(%(scopes)s::text[]) ORDER BY scope, id DESC) k WHERE k.engaged) AS engaged,
+           EXISTS (SELECT 1 FROM risk_killswitchevent WHERE scope = 'global') AS has_global,
+           (SELECT coalesce(max(id), 0) FROM risk_limitchange) AS limits_version,
+           (SELECT equity FROM execution_accountday WHERE account_id = %(account)s AND date < %(day)s::date
+            ORDER BY date DESC LIMIT 1) AS day_base,
+           (SELECT equity FROM execution_accountday WHERE account_id = %(account)s AND date < %(week)s::date
+            ORDER BY date DESC LIMIT 1) AS week_base
+), breaker AS MATERIALIZED (
+    SELECT state, quiet_until FROM risk_breakerevent WHERE scope = %(account_scope)s ORDER BY id DESC LIMIT 1
+)
+SELECT t.engaged, t.has_global, t.limits_version, t.day_base, t.week_base, b.state, b.quiet_until,
+       s.id, s.enabled,
+       i.id, i.tick_size, i.lot_size, i.tradable, i.shortable, i.fractionable, i.average_daily_volume,
+       (SELECT r.reason FROM risk_restrictedinstrument r WHERE r.instrument_id = i.id AND r.lifted_at IS NULL LIMIT 1),
+       q.last, q.bid, q.ask, q.at,
+       l.quantity, l.held, l.open_buy_quantity, l.open_sell_quantity, l.open_buy_notional, l.open_sell_notional,
+       l.open_order_count, l.last_order_at,
+       c.quantity, c.held, c.open_buy_quantity, c.open_sell_quantity, c.open_buy_notional, c.open_sell_notional,
+       c.open_order_count,
+       ta.gross, ta.net, ta.open_buy_notional, ta.open_sell_notional, ta.names, ta.open_orders, ta.reserved_loss,
+       ts.gross, ts.net, ts.open_buy_notional, ts.open_sell_notional, ts.names, ts.open_orders, ts.reserved_loss,
+       by_client.id, by_key.id, by_intent.id, by_intent.attempt, by_intent.status
+FROM item
+CROSS JOIN trading_state t
+LEFT JOIN breaker b ON true
+LEFT JOIN execution_strategy s ON s.name = item.strategy
+LEFT JOIN marketdata_instrument i ON i.symbol = item.symbol
+LEFT JOIN marketdata_quote q ON q.feed_id = %(feed)s AND q.instrument_id = i.id
+LEFT JOIN line l ON l.strategy_id = s.id AND l.instrument_id = i.id
+LEFT JOIN LATERAL (
+    SELECT sum(quantity) AS quantity, sum(held) AS held, sum(open_buy_quantity) AS open_buy_quantity,
+           sum(open_sell_quantity) AS open_sell_quantity, sum(open_buy_notional) AS open_buy_notional,
+           sum(open_sell_notional) AS open_sell_notional, sum(open_order_count) AS open_order_count
+    FROM line WHERE line.instrument_id = i.id) c ON true
+LEFT JOIN total ta ON ta.of_account = 1
+LEFT JOIN total ts ON ts.of_account = 0 AND ts.strategy_id = s.id
+LEFT JOIN execution_order by_client ON item.client_id <> '' AND by_client.account_id = %(account)s
+     AND by_client.client_order_id = item.client_id
+LEFT JOIN execution_order by_key ON item.idempotency_key <> '' AND by_key.account_id = %(account)s
+     AND by_key.idempotency_key = item.idempotency_key AND by_key.idempotency_key <> ''
+LEFT JOIN LATERAL (
+    SELECT o.id, o.attempt, o.status FROM execution_order o
+    WHERE o.account_id = %(account)s AND o.intent_key = item.intent_key ORDER BY o.attempt DESC LIMIT 1) by_intent ON true
+ORDER BY item.position
+"""
+
+# One statement writes decision, order, first event, reservation and rate counter, so that one flush makes all durable.
+WRITE_ORDERS = """
+WITH input AS MATERIALIZED (
+    SELECT r.*, nextval('risk_decision_id_seq') AS decision_id,
+           CASE WHEN r.strategy_id IS NULL OR r.instrument_id IS NULL OR NOT r.storable THEN NULL
+                ELSE nextval('execution_order_id_seq') END AS order_id
+    FROM jsonb_to_recordset(%(orders)s::jsonb) AS r(
+        position int, strategy text, symbol text, strategy_id bigint, instrument_id bigint, storable boolean,
+        outcome text, codes text, denials jsonb, decided jsonb, status text, client_order_id text, intent_key text,
+        attempt int, idempotency_key text, side text, quantity numeric, order_type text, time_in_force text,
+        limit_price numeric, stop_price numeric, extended_hours boolean, reduce_only boolean, origin text,
+        source_ref text, parent_id bigint, slice_number int, reserve_price numeric, loss_per_share numeric,
+        reference_price numeric, reference_at timestamptz, error_code text, error_message text,
+        buy_quantity numeric, sell_quantity numeric, buy_notional numeric, sell_notional numeric, loss numeric,
+        cap numeric)
+), decision AS (
+    INSERT INTO risk_decision (id, account, strategy, symbol, outcome, codes, denials, "case", market_at)
+    SELECT decision_id, %(account_name)s, strategy, symbol, outcome, codes, denials, decided, %(market_at)s FROM input
+), stored AS (
+    INSERT INTO execution_order (
+        id, account_id, strategy_id, instrument_id, client_order_id, intent_key, attempt, idempotency_key,
+        broker_order_id, side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours, reduce_only,
+        origin, source_ref, parent_id, slice_number, status, filled_quantity, reserve_price, loss_per_share,
+        reference_price, event_count, error_code, error_message, decision_id, trading_date, market_at, closed_at)
+    SELECT order_id, %(account)s, strategy_id, instrument_id, client_order_id, intent_key, attempt, idempotency_key,
+           '', side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours, reduce_only,
+           origin, source_ref, parent_id, slice_number, status, 0, reserve_price, loss_per_share,
+           reference_price, 1, error_code, error_message, decision_id, %(day)s::date, %(market_at)s,
+           CASE WHEN status = 'denied' THEN now() END
+    FROM input WHERE order_id IS NOT NULL
+), event AS (
+    INSERT INTO execution_orderevent (
+        order_id, sequence, from_status, to_status, source, actor, filled_quantity, detail, market_at)
+    SELECT order_id, 1, '', status, 'gate', source_ref, 0, jsonb_build_object('codes', codes), %(market_at)s
+    FROM input WHERE order_id IS NOT NULL
+), reserved AS (
+    INSERT INTO execution_position AS p (
+        account_id, strategy_id, instrument_id, open_buy_quantity, open_sell_quantity, open_buy_notional,
+        open_sell_notional, reserved_loss, open_order_count, long_cap, short_cap, current_price, current_price_at,
+        last_order_at)
+    SELECT %(account)s, strategy_id, instrument_id, sum(buy_quantity), sum(sell_quantity), sum(buy_notional),
+           sum(sell_notional), sum(loss), count(*), max(cap), max(cap), max(reference_price), max(reference_at),
+           %(market_at)s
+    FROM input WHERE status = 'pending' GROUP BY strategy_id, instrument_id
+    ON CONFLICT (account_id, strategy_id, instrument_id) DO UPDATE SET
+        open_buy_quantity = p.open_buy_quantity + EXCLUDED.open_buy_quantity,
+        open_sell_quantity = p.open_sell_quantity + EXCLUDED.open_sell_quantity,
+        open_buy_notional = p.open_buy_notional + EXCLUDED.open_buy_notional,
+        open_sell_notional = p.open_sell_notional + EXCLUDED.open_sell_notional,
+        reserved_loss = p.reserved_loss + EXCLUDED.reserved_loss,
+        open_order_count = p.open_order_count + EXCLUDED.open_order_count,
+        long_cap = CASE WHEN EXCLUDED.open_buy_quantity > 0 THEN EXCLUDED.long_cap ELSE p.long_cap END,
+        short_cap = CASE WHEN EXCLUDED.open_sell_quantity > 0 THEN EXCLUDED.short_cap ELSE p.short_cap END,
+        last_order_at = EXCLUDED.last_order_at, updated_at = now()
+), counted AS (
+    UPDATE execution_account SET rate_window_at = %(minute)s, rate_window_count = %(rate_count)s WHERE id = %(account)s
+), woken AS (
+    SELECT pg_notify('portcullis_dispatch', %(account)s::text) FROM (SELECT 1 FROM input WHERE status = 'pending' LIMIT 1) w
+)
+SELECT position, order_id, decision_id, now(), (SELECT count(*) FROM woken) FROM input ORDER BY position
+"""

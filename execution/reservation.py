@@ -1,0 +1,67 @@
+"""What an open order holds of the limits: a pure function of the order, so that a release is exact.
+
+A position row keeps the sum over its open orders. Every change of an order moves the row by the difference between the
+order's reservation after and before.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from execution.ledger import rounded
+from execution.models import Order, Position
+from risk.types import Side
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Shares, account currency, and orders; never negative for one order, any sign for a difference."""
+
+    buy_quantity: Decimal = ZERO
+    sell_quantity: Decimal = ZERO
+    buy_notional: Decimal = ZERO
+    sell_notional: Decimal = ZERO
+    loss: Decimal = ZERO
+    orders: int = 0
+
+    def minus(self, other: "Reservation") -> "Reservation":
+        """Return the difference."""
+        return Reservation(
+            self.buy_quantity - other.buy_quantity,
+            self.sell_quantity - other.sell_quantity,
+            self.buy_notional - other.buy_notional,
+            self.sell_notional - other.sell_notional,
+            self.loss - other.loss,
+            self.orders - other.orders,
+        )
+
+
+def reserve(*, side: str, leaves: Decimal, price: Decimal, loss_per_share: Decimal) -> Reservation:
+    """Return what `leaves` open shares hold at a reserve price."""
+    notional, loss = rounded(leaves * price), rounded(leaves * loss_per_share)
+    if side == Side.BUY:
+        return Reservation(buy_quantity=leaves, buy_notional=notional, loss=loss, orders=1)
+    return Reservation(sell_quantity=leaves, sell_notional=notional, loss=loss, orders=1)
+
+
+def reservation_of(order: Order) -> Reservation:
+    """Return what the order holds now; nothing once it is over."""
+    if not order.is_open:
+        return Reservation()
+    return reserve(
+        side=order.side,
+        leaves=order.leaves_quantity,
+        price=order.reserve_price,
+        loss_per_share=order.loss_per_share,
+    )
+
+
+def apply(position: Position, change: Reservation) -> None:
+    """Move the position row's sums by a difference (in memory; the caller holds its lock and saves it)."""
+    position.open_buy_quantity += change.buy_quantity
+    position.open_sell_quantity += change.sell_quantity
+    position.open_buy_notional += change.buy_notional
+    position.open_sell_notional += change.sell_notional
+    position.reserved_loss += change.loss
+    position.open_order_count += change.orders

@@ -1,0 +1,206 @@
+"""Submit orders through the gate, and preview what it would say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+
+from execution.errors import OrderConflict
+from execution.gateway import store
+from execution.gateway.book import Book, ItemRow
+from execution.gateway.record import order_row
+from execution.identity import exact
+from execution.models import Account, Order, Strategy
+from execution.signals import orders_changed
+from execution.states import RETRYABLE, OrderStatus
+from execution.types import SubmitResult
+from marketdata.models import Instrument
+from risk.gate import evaluate
+from risk.types import Case, Denial, DenialCode, OrderIntent
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One intent with its case and the gate's answer; `existing` when it is an order already."""
+
+    intent: OrderIntent
+    row: ItemRow
+    key: str
+    case: Case | None
+    denials: list[Denial]
+    existing: int | None = None
+    same_as: int | None = None
+
+
+def submit_order(*, intent: OrderIntent, account: Account, wall_now: datetime) -> SubmitResult:
+    """Judge and store one order; see `submit_orders`."""
+    return submit_orders(intents=[intent], account=account, wall_now=wall_now)[0]
+
+
+def submit_orders(*, intents: Sequence[OrderIntent], account: Account, wall_now: datetime) -> list[SubmitResult]:
+    """Judge and store a batch in one transaction: limits, reservations, orders, events and decisions together.
+
+    Each intent sees the ones before it as open orders. Nothing is sent: the dispatcher is woken at commit. The same
+    wish again (same id, same idempotency key, or neither and the same wish on the same trading date) returns the first
+    order. A refused intent does not stop the others. Locks: account (position rows are written under it).
+    :raises OrderConflict: an id or key was used before with another body; the whole batch is undone
+    """
+    if not intents:
+        return []
+    with transaction.atomic():
+        row, market_at = store.read_account(account.pk, wall_now=wall_now, lock=True)
+        book = store.open_book(row, market_at=market_at, wall_now=wall_now)
+        judged = _judge(book, intents)
+        return _store(book, judged)
+
+
+def preview_orders(*, intents: Sequence[OrderIntent], account: Account, wall_now: datetime) -> list[Judged]:
+    """Return what the gate would say now; nothing is locked or stored, so the answer may differ a moment later."""
+    if not intents:
+        return []
+    row, market_at = store.read_account(account.pk, wall_now=wall_now, lock=False)
+    book = store.open_book(row, market_at=market_at, wall_now=wall_now)
+    return _judge(book, intents)
+
+
+def _judge(book: Book, intents: Sequence[OrderIntent]) -> list[Judged]:
+    keys = store.keys_of(intents, book.day)
+    rows = store.read_items(book, intents, keys)
+    seen: dict[tuple[str, str], int] = {}
+    judged: list[Judged] = []
+    for position, (intent, key, row) in enumerate(zip(intents, keys, rows, strict=True)):
+        same_as = seen.setdefault(_wish(intent, key), position)
+        if same_as != position:
+            judged.append(Judged(intent, row, key, None, [], same_as=same_as))
+            continue
+        existing = _existing(intent, row)
+        if existing is not None:
+            judged.append(Judged(intent, row, key, None, [], existing=existing))
+            continue
+        case, denials = evaluate(book.case(intent, row))
+        if not denials:
+            book.reserve(case)
+        judged.append(Judged(intent, row, key, case, denials))
+    return judged
+
+
+def _wish(intent: OrderIntent, key: str) -> tuple[str, str]:
+    """Tell repeated intents of one batch apart from wanted ones."""
+    return (key, intent.client_order_id or intent.idempotency_key)
+
+
+def _existing(intent: OrderIntent, row: ItemRow) -> int | None:
+    found = row.existing
+    if intent.client_order_id or intent.idempotency_key:
+        return found.by_client_id or found.by_idempotency_key
+    if found.newest_attempt is None or found.status in RETRYABLE:
+        return None
+    return found.newest_attempt
+
+
+def _store(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
+    new = [
+        order_row(position=position, book=book, case=item.case, row=item.row, key=item.key, denials=item.denials)
+        for position, item in enumerate(judged)
+        if item.case is not None
+    ]
+    written = iter(store.write_orders(book, new)) if new else iter(())
+    fields = {row["position"]: row for row in new}
+    results: list[SubmitResult] = []
+    for position, item in enumerate(judged):
+        if item.same_as is not None:
+            first = results[item.same_as]
+            results.append(SubmitResult(first.order, False, first.denials, first.decision_id))
+        elif item.existing is not None:
+            results.append(_repeated(item.intent, item.existing))
+        else:
+            order_id, decision_id, stored_at = next(written)
+            order = None if order_id is None else _order(book, item, fields[position], order_id, decision_id, stored_at)
+            results.append(SubmitResult(order, True, item.denials, decision_id))
+    ids = [result.order.pk for result in results if result.order is not None and result.created]
+    if ids:
+        transaction.on_commit(partial(orders_changed.send_robust, Order, account_id=book.account.id, order_ids=ids))
+    return results
+
+
+def _repeated(intent: OrderIntent, order_id: int) -> SubmitResult:
+    order = Order.objects.select_related("instrument", "strategy", "decision").get(pk=order_id)
+    differing = _difference(order, intent)
+    if differing is not None:
+        name, stored, wanted = differing
+        raise OrderConflict(
+            f"{name}: this id or idempotency key was used for an order with {name} {stored!r}, now {wanted!r}"
+        )
+    return SubmitResult(order, False, stored_denials(order), order.decision_id)
+
+
+def stored_denials(order: Order) -> list[Denial]:
+    """Return the gate's refusals as they were stored with the order."""
+    return [
+        Denial(DenialCode(item["code"]), item["message"], item["limit"], item["observed"], item["scope"])
+        for item in order.decision.denials
+    ]
+
+
+def _difference(order: Order, intent: OrderIntent) -> tuple[str, str, str] | None:
+    pairs = (
+        ("strategy", order.strategy.name, intent.strategy),
+        ("symbol", order.instrument.symbol, intent.symbol),
+        ("side", order.side, str(intent.side)),
+        ("quantity", exact(order.quantity), exact(intent.quantity)),
+        ("order_type", order.order_type, str(intent.order_type)),
+        ("time_in_force", order.time_in_force, str(intent.time_in_force)),
+        ("limit_price", exact(order.limit_price), exact(intent.limit_price)),
+        ("stop_price", exact(order.stop_price), exact(intent.stop_price)),
+        ("extended_hours", str(order.extended_hours), str(intent.extended_hours)),
+        ("reduce_only", str(order.reduce_only), str(intent.reduce_only)),
+        ("client_order_id", order.client_order_id, intent.client_order_id or order.client_order_id),
+    )
+    return next((pair for pair in pairs if pair[1] != pair[2]), None)
+
+
+def _order(
+    book: Book, item: Judged, row: dict[str, object], order_id: int, decision_id: int, stored_at: datetime
+) -> Order:
+    """Build the order as it was written, without reading it back; its instrument and strategy know their names only."""
+    intent, case = item.intent, item.case
+    if case is None or case.price is None:
+        raise ValueError("an order row is only written for a judged case with a price")
+    order = Order(
+        pk=order_id,
+        account_id=book.account.id,
+        client_order_id=row["client_order_id"],
+        intent_key=item.key,
+        attempt=row["attempt"],
+        idempotency_key=intent.idempotency_key,
+        side=str(intent.side),
+        quantity=intent.quantity,
+        order_type=str(intent.order_type),
+        time_in_force=str(intent.time_in_force),
+        limit_price=intent.limit_price,
+        stop_price=intent.stop_price,
+        extended_hours=intent.extended_hours,
+        reduce_only=intent.reduce_only,
+        origin=str(intent.origin),
+        source_ref=intent.source_ref,
+        parent_id=intent.parent_id,
+        slice_number=intent.slice_number,
+        status=OrderStatus(str(row["status"])),
+        reserve_price=case.reserve_price,
+        loss_per_share=case.loss_per_share,
+        reference_price=case.price.last,
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+        decision_id=decision_id,
+        trading_date=book.day,
+        market_at=book.market_at,
+        created_at=stored_at,
+        closed_at=stored_at if item.denials else None,
+    )
+    order.instrument = Instrument(pk=item.row.instrument_id, symbol=intent.symbol)
+    order.strategy = Strategy(pk=item.row.strategy_id, name=intent.strategy)
+    order._state.adding = False
+    return order
+

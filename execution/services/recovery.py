@@ -1,0 +1,96 @@
+"""Find out what became of orders whose submit has no answer, and let the account trade again.
+
+The same path runs at every start, after a crash or not, and while running for outcomes that stayed unknown.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+
+from execution.brokers.base import Broker, BrokerError, BrokerOrder
+from execution.models import Account, Order, OrderEvent
+from execution.services.dispatch import record_answer
+from execution.services.journal import Journal
+from execution.services.reports import apply_reports
+from execution.states import OrderStatus
+
+log = structlog.get_logger(__name__)
+RECOVERY = OrderEvent.Source.RECOVERY
+
+
+def begin_recovery(*, account: Account) -> None:
+    """Keep everything from leaving until the account has been reconciled."""
+    account.reconciliation = Account.Reconciliation.PENDING
+    account.save(update_fields=["reconciliation"])
+
+
+def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> int:
+    """Book missed reports, resolve unanswered orders, compare positions; then the account may trade.
+
+    Returns the number of orders resolved. The account stays closed when the broker cannot be asked, and is marked
+    broken when positions differ.
+    :raises BrokerError: the broker cannot be asked; try again
+    """
+    apply_reports(account=account, broker=broker, wall_now=wall_now)
+    resolved = resolve_unanswered(account=account, broker=broker, wall_now=wall_now)
+    apply_reports(account=account, broker=broker, wall_now=wall_now)
+    differences = position_differences(account=account, broker=broker)
+    for symbol, ours, theirs in differences:
+        log.error("position_differs", account=account.name, symbol=symbol, book=str(ours), broker=str(theirs))
+    state = Account.Reconciliation.BROKEN if differences else Account.Reconciliation.CLEAN
+    account.reconciliation, account.reconciled_at = state, wall_now
+    account.save(update_fields=["reconciliation", "reconciled_at"])
+    return resolved
+
+
+def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime) -> int:
+    """Ask the broker by client_order_id about every order that was claimed and has no answer.
+
+    What the broker knows is adopted. What it does not know after its grace period was never sent: the order goes back
+    to pending and passes the second look again, under the same id, so that a broker that knew it after all would refuse it.
+    Broker calls run outside the transaction. Returns how many were resolved.
+    """
+    waiting = Order.objects.filter(account=account, status=OrderStatus.SUBMITTED, broker_order_id="")
+    found = {order.pk: (order, broker.find(order.client_order_id)) for order in waiting.order_by("pk")}
+    if not found:
+        return 0
+    horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
+    with transaction.atomic():
+        journal = Journal.lock(
+            orders=Q(pk__in=list(found), status=OrderStatus.SUBMITTED, broker_order_id=""),
+            market_at=account.feed.market_now(wall_now),
+            wall_now=wall_now,
+        )
+        resolved = sum(_resolve(journal, order, found[order.pk][1], horizon) for order in journal.orders.values())
+        journal.save()
+    return resolved
+
+
+def _resolve(journal: Journal, order: Order, answer: BrokerOrder | None, horizon: datetime) -> bool:
+    if answer is not None:
+        record_answer(journal, order, answer)
+        return True
+    if order.submitted_at is not None and order.submitted_at > horizon:
+        return False
+    journal.step(
+        order, OrderStatus.PENDING, source=RECOVERY, detail={"reason": "the broker has no order with this id"}
+    )
+    return True
+
+
+def position_differences(*, account: Account, broker: Broker) -> list[tuple[str, object, object]]:
+    """Return (symbol, our net quantity, the broker's) wherever they differ; empty is agreement."""
+    from execution.selectors import net_quantities
+
+    ours = net_quantities(account)
+    theirs = {position.symbol: position.quantity for position in broker.positions()}
+    return [
+        (symbol, ours.get(symbol, 0), theirs.get(symbol, 0))
+        for symbol in sorted({*ours, *theirs})
+        if ours.get(symbol, 0) != theirs.get(symbol, 0)
+    ]
+
+
+__all__ = ["BrokerError", "begin_recovery", "position_differences", "recover_account", "resolve_unanswered"]

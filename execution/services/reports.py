@@ -1,0 +1,110 @@
+"""Take what the broker reports into the book, each report once."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+
+from execution.brokers.base import Broker, BrokerReport
+from execution.errors import OrderUnstorable
+from execution.models import Account, Fill, Order, RefusedReport
+from execution.services.booking import Execution, book_execution, book_status
+from execution.services.journal import Journal
+from marketdata import calendar
+from risk.services.limits import restrict_instrument
+
+log = structlog.get_logger(__name__)
+BATCH = 500
+UNKNOWN_ORDER = "unknown_order"
+
+
+def apply_reports(*, account: Account, broker: Broker, wall_now: datetime) -> int:
+    """Book all reports after the account's cursor; returns how many were new.
+
+    Every batch is one transaction together with the cursor, so a crash anywhere repeats nothing and loses nothing.
+    """
+    total = 0
+    while True:
+        cursor = Account.objects.values_list("report_cursor", flat=True).get(pk=account.pk)
+        reports = broker.reports_since(cursor, BATCH)
+        if reports:
+            total += book_reports(account_id=account.pk, reports=reports, wall_now=wall_now)
+        if len(reports) < BATCH:
+            return total
+
+
+@transaction.atomic
+def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: datetime) -> int:
+    """Book a batch of consecutive reports and move the cursor with them; returns how many were new.
+
+    What cannot be booked (no such order, more than was ordered) is stored whole as refused, and its symbol is
+    restricted until somebody has looked. Locks: account, orders, positions.
+    """
+    ids = {report.client_order_id for report in reports}
+    journal = Journal.lock(
+        orders=Q(account_id=account_id, client_order_id__in=ids),
+        market_at=reports[-1].at,
+        wall_now=wall_now,
+        account_id=account_id,
+    )
+    account = journal.account
+    if account is None:
+        raise ValueError("the journal was asked for the account's lock")
+    by_client_id = {order.client_order_id: order for order in journal.orders.values()}
+    booked = _booked_executions(account_id, reports)
+    fresh = [report for report in reports if report.sequence > account.report_cursor]
+    for report in fresh:
+        order = by_client_id.get(report.client_order_id)
+        try:
+            _book(journal, order, report, booked)
+        except OrderUnstorable as refusal:
+            _refuse(journal, order, report, str(refusal))
+    if fresh:
+        account.report_cursor = fresh[-1].sequence
+        journal.save()
+        account.save(update_fields=["cash", "report_cursor"])
+    return len(fresh)
+
+
+def _booked_executions(account_id: int, reports: Sequence[BrokerReport]) -> set[str]:
+    ids = [report.broker_execution_id for report in reports if report.broker_execution_id]
+    if not ids:
+        return set()
+    found = Fill.objects.filter(account_id=account_id, broker_execution_id__in=ids)
+    return set(found.values_list("broker_execution_id", flat=True))
+
+
+def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: set[str]) -> None:
+    if order is None:
+        raise OrderUnstorable(UNKNOWN_ORDER)
+    journal.market_at = report.at
+    if report.kind != "fill":
+        book_status(journal, order, report)
+        return
+    execution = Execution.of(report)
+    if execution.execution_id in booked:
+        return
+    if report.broker_order_id and not order.broker_order_id:
+        order.broker_order_id = report.broker_order_id
+    book_execution(journal, order, execution, trading_date=calendar.trading_date(report.at))
+    booked.add(execution.execution_id)
+
+
+def _refuse(journal: Journal, order: Order | None, report: BrokerReport, reason: str) -> None:
+    account = journal.account
+    if account is None:
+        raise ValueError("refusing a report needs the account's lock")
+    RefusedReport.objects.create(
+        account=account, sequence=report.sequence, reason=reason[:64], payload=asdict(report)
+    )
+    log.error("broker_report_refused", account=account.name, sequence=report.sequence, reason=reason)
+    if order is not None:
+        restrict_instrument(
+            instrument=order.instrument,
+            operator="system",
+            reason=f"a broker report could not be booked: {reason}"[:500],
+            now=journal.wall_now,
+        )

@@ -1,0 +1,55 @@
+"""Values that the services of this app give back."""
+
+from dataclasses import dataclass, field
+
+from execution.models import Order
+from risk.types import Denial
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitResult:
+    """Answer of the gate to one intent.
+
+    `order` is None when the intent could not even be stored as an order (unknown symbol, no number); the decision is
+    stored all the same. `created` is False when the order was there before. `stored_denials` are those of the first
+    time then.
+    """
+
+    order: Order | None
+    created: bool
+    denials: list[Denial] = field(default_factory=list)
+    decision_id: int | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the order passed the gate."""
+        return not self.denials
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchReport:
+    """What one round of the dispatcher did; counts of orders."""
+
+    sent: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    denied: int = 0
+    unknown: int = 0
+    cancels_sent: int = 0
+    dry_run: int = 0
+
+    @property
+    def did_something(self) -> bool:
+        """Whether another round is worth starting at once."""
+        return any((self.sent, self.denied, self.cancels_sent, self.dry_run))
+
+
+@dataclass(frozen=True, slots=True)
+class HaltReport:
+    """What engaging the kill switch did: the event, and what became of the open orders."""
+
+    event_id: int
+    already_engaged: bool
+    canceled_unsent: int
+    cancel_requested: int
+    orders: tuple[int, ...] = ()
