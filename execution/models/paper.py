@@ -25,11 +25,11 @@ class VenueAmountField(AmountField):
         super().__init__(*args, **kwargs)
 
 
-class RateField(models.DecimalField):
+class RateField(AmountField):
     """A setting of a cost model, 0 or more."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"max_digits": 16, "decimal_places": 8, "default": ZERO, **kwargs})
+        super().__init__(*args, **{"max_digits": 16, "default": ZERO, **kwargs})
 
 
 class PaperVenue(models.Model):
@@ -102,7 +102,10 @@ class PaperVenue(models.Model):
 
 
 class PaperOrder(models.Model):
-    """One order at the exchange: what was entered, and where it stands."""
+    """One order at the exchange: what was entered, and where it stands.
+
+    A CHECK lets NULL pass, so every comparison of a nullable column says that it must not be null as well.
+    """
 
     class Status(models.TextChoices):
         ACCEPTED = "accepted", "accepted"
@@ -148,12 +151,12 @@ class PaperOrder(models.Model):
             models.CheckConstraint(name="paperorder_quantity_positive", condition=Q(quantity__gt=0)),
             models.CheckConstraint(
                 name="paperorder_limit_price_when_limit",
-                condition=Q(order_type__in=["limit", "stop_limit"], limit_price__gt=0)
+                condition=Q(order_type__in=["limit", "stop_limit"], limit_price__isnull=False, limit_price__gt=0)
                 | Q(order_type__in=["market", "stop"], limit_price__isnull=True),
             ),
             models.CheckConstraint(
                 name="paperorder_stop_price_when_stop",
-                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__gt=0)
+                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__isnull=False, stop_price__gt=0)
                 | Q(order_type__in=["market", "limit"], stop_price__isnull=True),
             ),
             models.CheckConstraint(
@@ -208,7 +211,16 @@ class PaperReport(models.Model):
             models.UniqueConstraint(name="paperreport_sequence_unique", fields=["venue", "sequence"]),
             models.CheckConstraint(
                 name="paperreport_fill_has_numbers",
-                condition=Q(kind="fill", broker_execution_id__isnull=False, quantity__gt=0, price__gt=0, fee__gte=0)
+                condition=Q(
+                    kind="fill",
+                    broker_execution_id__isnull=False,
+                    quantity__isnull=False,
+                    quantity__gt=0,
+                    price__isnull=False,
+                    price__gt=0,
+                    fee__isnull=False,
+                    fee__gte=0,
+                )
                 | Q(
                     kind__in=["accepted", "canceled", "expired"],
                     broker_execution_id__isnull=True,

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import QuerySet
 
 from execution.brokers.base import (
     BrokerAccount,
@@ -158,7 +159,7 @@ class PaperBroker:
             return []
         return [event for event in events if isinstance(event, SessionEnd) or event.symbol in working]
 
-    def _orders(self):
+    def _orders(self) -> QuerySet[PaperOrder]:
         return PaperOrder.objects.filter(venue__account_name=self.account_name)
 
     def _venue(self) -> PaperVenue:

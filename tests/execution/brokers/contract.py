@@ -1,0 +1,182 @@
+"""What every broker adapter keeps: subclass, give the fixtures, and the promises of `execution.brokers.base` are run.
+
+`BrokerContract` holds for every adapter, `AcceptingBrokerContract` for those that take orders. An adapter's test class
+has a `broker` fixture and, when it takes orders, a `fill` method which makes the market fill everything that works.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from execution.brokers.base import (
+    Broker,
+    BrokerError,
+    BrokerOrder,
+    BrokerRejected,
+    DuplicateClientOrderId,
+    OrderNotCancelable,
+    OrderNotFound,
+    OrderRequest,
+)
+
+# Thursday 2012-06-14, 09:05 New York: before the open, auction orders are taken.
+AT = datetime(2012, 6, 14, 13, 5, tzinfo=UTC)
+FINAL = {"filled", "canceled", "expired", "rejected", "replaced"}
+
+
+def make_request(client_order_id: str = "one", **fields: Any) -> OrderRequest:
+    """Make a market day order to buy 10 AAPL."""
+    values: dict[str, Any] = {
+        "symbol": "AAPL",
+        "side": "buy",
+        "quantity": Decimal(10),
+        "order_type": "market",
+        "time_in_force": "day",
+        **fields,
+    }
+    return OrderRequest(client_order_id=client_order_id, **values)
+
+
+class BrokerContract:
+    """Promises of every adapter, also of one that takes no order."""
+
+    def test_has_a_name_and_says_what_it_is(self, broker: Broker):
+        assert broker.name
+        assert broker.is_dry_run in (True, False)
+        assert broker.not_found_grace_seconds >= 0
+
+    def test_an_unknown_order_is_not_found(self, broker: Broker):
+        assert broker.find("never-sent") is None
+
+    def test_cancel_of_an_unknown_order_says_so(self, broker: Broker):
+        with pytest.raises(OrderNotFound):
+            broker.cancel(client_order_id="never-sent", broker_order_id="", at=AT)
+
+    def test_a_new_account_is_empty(self, broker: Broker):
+        assert broker.open_orders() == []
+        assert broker.positions() == []
+        assert broker.reports_since(0) == []
+        assert broker.account().account_number
+        assert broker.account().cash.is_finite()
+
+    def test_many_requests_get_an_answer_each(self, broker: Broker):
+        answers = broker.submit_many([make_request("one"), make_request("two")], at=AT)
+        assert len(answers) == 2
+        assert all(isinstance(answer, BrokerOrder | BrokerError) for answer in answers)
+
+    def test_no_requests_no_answers(self, broker: Broker):
+        assert broker.submit_many([], at=AT) == []
+
+
+class AcceptingBrokerContract(BrokerContract):
+    """Promises of adapters that take orders."""
+
+    def fill(self, broker: Any) -> None:
+        """Make the market fill everything that works."""
+        raise NotImplementedError
+
+    def test_a_submitted_order_can_be_found(self, broker: Broker):
+        answer = broker.submit(make_request(), at=AT)
+        found = broker.find("one")
+        assert found == answer
+        assert answer.broker_order_id
+        assert (answer.client_order_id, answer.symbol, answer.side) == ("one", "AAPL", "buy")
+        assert (answer.quantity, answer.filled_quantity, answer.average_fill_price) == (10, 0, None)
+        assert answer.status not in FINAL
+        assert [order.client_order_id for order in broker.open_orders()] == ["one"]
+
+    def test_an_id_is_used_once_for_ever(self, broker: Broker):
+        broker.submit(make_request(), at=AT)
+        with pytest.raises(DuplicateClientOrderId):
+            broker.submit(make_request(), at=AT)
+        broker.cancel(client_order_id="one", broker_order_id="", at=AT)
+        with pytest.raises(DuplicateClientOrderId):
+            broker.submit(make_request(quantity=Decimal(5)), at=AT)
+
+    def test_an_id_is_used_once_within_a_batch_too(self, broker: Broker):
+        answers = broker.submit_many([make_request(), make_request(), make_request("two")], at=AT)
+        assert [type(answer) for answer in answers] == [BrokerOrder, DuplicateClientOrderId, BrokerOrder]
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"quantity": Decimal(0)},
+            {"quantity": Decimal("NaN")},
+            {"order_type": "limit"},
+            {"side": "hold"},
+            {"symbol": ""},
+        ],
+    )
+    def test_a_bad_order_is_rejected_and_leaves_nothing(self, broker: Broker, fields: dict[str, Any]):
+        with pytest.raises(BrokerRejected) as refused:
+            broker.submit(make_request(**fields), at=AT)
+        assert refused.value.code
+        assert refused.value.reason
+        assert broker.find("one") is None
+
+    def test_a_bad_order_does_not_touch_its_neighbours(self, broker: Broker):
+        answers = broker.submit_many([make_request("bad", quantity=Decimal(-1)), make_request("good")], at=AT)
+        assert isinstance(answers[0], BrokerRejected)
+        assert isinstance(answers[1], BrokerOrder)
+        assert broker.find("bad") is None
+        assert broker.find("good") is not None
+
+    def test_a_cancel_ends_the_order_and_a_second_one_says_that_it_is_over(self, broker: Broker):
+        answer = broker.submit(make_request(), at=AT)
+        broker.cancel(client_order_id="one", broker_order_id=answer.broker_order_id, at=AT)
+        found = broker.find("one")
+        assert found is not None
+        assert found.status == "canceled"
+        assert broker.open_orders() == []
+        with pytest.raises(OrderNotCancelable):
+            broker.cancel(client_order_id="one", broker_order_id=answer.broker_order_id, at=AT)
+
+    def test_a_filled_order_cannot_be_canceled(self, broker: Broker):
+        broker.submit(make_request(), at=AT)
+        self.fill(broker)
+        with pytest.raises(OrderNotCancelable):
+            broker.cancel(client_order_id="one", broker_order_id="", at=AT + timedelta(hours=2))
+
+    def test_a_fill_is_in_order_reports_position_and_cash(self, broker: Broker):
+        cash = broker.account().cash
+        broker.submit_many([make_request(), make_request("two", side="sell", quantity=Decimal(4))], at=AT)
+        self.fill(broker)
+        found = broker.find("one")
+        assert found is not None
+        assert (found.status, found.filled_quantity) == ("filled", 10)
+        assert found.average_fill_price is not None
+        fills = [report for report in broker.reports_since(0) if report.kind == "fill"]
+        paid = sum(f.price * f.quantity * (1 if f.client_order_id == "one" else -1) + f.fee for f in fills)
+        assert broker.account().cash == cash - paid
+        assert [(p.symbol, p.quantity) for p in broker.positions()] == [("AAPL", Decimal(6))]
+        assert len({f.broker_execution_id for f in fills}) == len(fills)
+
+    def test_reports_are_numbered_upwards_and_replay_from_any_cursor(self, broker: Broker):
+        broker.submit_many([make_request("one"), make_request("two"), make_request("three")], at=AT)
+        broker.cancel(client_order_id="two", broker_order_id="", at=AT)
+        self.fill(broker)
+        reports = broker.reports_since(0)
+        numbers = [report.sequence for report in reports]
+        assert numbers == sorted(set(numbers))
+        assert numbers[0] >= 1
+        for index, report in enumerate(reports):
+            assert broker.reports_since(report.sequence) == reports[index + 1 :]
+        assert broker.reports_since(0, limit=2) == reports[:2]
+        assert broker.reports_since(0) == reports
+
+    def test_an_order_is_reported_accepted_before_anything_else(self, broker: Broker):
+        broker.submit(make_request(), at=AT)
+        self.fill(broker)
+        kinds = [report.kind for report in broker.reports_since(0)]
+        assert kinds[0] == "accepted"
+        assert set(kinds[1:]) == {"fill"}
+
+    def test_cumulative_quantity_is_that_of_the_order(self, broker: Broker):
+        broker.submit(make_request(), at=AT)
+        self.fill(broker)
+        filled = Decimal(0)
+        for report in broker.reports_since(0):
+            filled += report.quantity or 0
+            assert report.cumulative_quantity == filled
