@@ -15,14 +15,14 @@ CODES_LENGTH, SYMBOL_LENGTH, STRATEGY_LENGTH = 400, 32, 40
 
 
 def order_row(
-    *, position: int, book: Book, case: Case, row: ItemRow, key: str, denials: list[Denial]
+    *, position: int, book: Book, case: Case, row: ItemRow, key: str, attempt: int, denials: list[Denial]
 ) -> dict[str, Any]:
     """Return one row of the write statement.
 
     An intent without a usable number or price has no reserve price and is not storable: its decision is kept, with
     what was asked as text, and no order.
     """
-    intent, attempt = case.intent, (row.existing.attempt or 0) + 1
+    intent = case.intent
     storable = case.reserve_price > 0
     reservation = _reservation(case) if storable and not denials else Reservation()
     return {

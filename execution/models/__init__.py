@@ -3,6 +3,14 @@
 from execution.models.accounts import Account, AccountDay, Strategy, StrategyDay
 from execution.models.fills import CashEntry, Fill, RefusedReport
 from execution.models.orders import Order, OrderEvent
+from execution.models.paper import (
+    PaperCorporateAction,
+    PaperMark,
+    PaperOrder,
+    PaperPosition,
+    PaperReport,
+    PaperVenue,
+)
 from execution.models.positions import Position, PositionAdjustment
 
 __all__ = [
@@ -12,6 +20,12 @@ __all__ = [
     "Fill",
     "Order",
     "OrderEvent",
+    "PaperCorporateAction",
+    "PaperMark",
+    "PaperOrder",
+    "PaperPosition",
+    "PaperReport",
+    "PaperVenue",
     "Position",
     "PositionAdjustment",
     "RefusedReport",

@@ -25,7 +25,7 @@ class Order(models.Model):
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="orders", db_index=False)
     client_order_id = models.CharField(max_length=128)
     intent_key = models.CharField(max_length=64, help_text="SHA-256 of what is wanted, without the attempt")
-    attempt = models.PositiveSmallIntegerField(default=1)
+    attempt = models.PositiveIntegerField(default=1)
     idempotency_key = models.CharField(max_length=128, blank=True, default="")
     broker_order_id = models.CharField(max_length=64, blank=True, default="")
 

@@ -209,8 +209,10 @@ def _send_cancel(broker: Broker, order: Order, *, wall_now: datetime, market_at:
     try:
         broker.cancel(client_order_id=order.client_order_id, broker_order_id=order.broker_order_id, at=market_at)
     except BrokerRejected as refusal:
-        # The order is over at the broker, or unknown there: its report, or recovery, says how it ended.
         log.info("cancel_refused", order_id=order.pk, code=refusal.code)
+        if not order.broker_order_id:
+            return False  # perhaps never sent: recovery asks for it and decides
+        # Otherwise the order is over at the broker, and its report says how it ended.
     except BrokerError as error:
         log.warning("cancel_not_sent", order_id=order.pk, reason=error.reason)
         return False

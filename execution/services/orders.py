@@ -1,5 +1,6 @@
 """Submit orders through the gate, and preview what it would say."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ class Judged:
     key: str
     case: Case | None
     denials: list[Denial]
+    attempt: int = 1
     existing: int | None = None
     same_as: int | None = None
 
@@ -69,6 +71,7 @@ def _judge(book: Book, intents: Sequence[OrderIntent]) -> list[Judged]:
     keys = store.keys_of(intents, book.day)
     rows = store.read_items(book, intents, keys)
     seen: dict[tuple[str, str], int] = {}
+    attempts: Counter[str] = Counter()
     judged: list[Judged] = []
     for position, (intent, key, row) in enumerate(zip(intents, keys, rows, strict=True)):
         same_as = seen.setdefault(_wish(intent, key), position)
@@ -82,7 +85,8 @@ def _judge(book: Book, intents: Sequence[OrderIntent]) -> list[Judged]:
         case, denials = evaluate(book.case(intent, row))
         if not denials:
             book.reserve(case)
-        judged.append(Judged(intent, row, key, case, denials))
+        attempts[key] += 1
+        judged.append(Judged(intent, row, key, case, denials, (row.existing.attempt or 0) + attempts[key]))
     return judged
 
 
@@ -102,7 +106,15 @@ def _existing(intent: OrderIntent, row: ItemRow) -> int | None:
 
 def _store(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
     new = [
-        order_row(position=position, book=book, case=item.case, row=item.row, key=item.key, denials=item.denials)
+        order_row(
+            position=position,
+            book=book,
+            case=item.case,
+            row=item.row,
+            key=item.key,
+            attempt=item.attempt,
+            denials=item.denials,
+        )
         for position, item in enumerate(judged)
         if item.case is not None
     ]

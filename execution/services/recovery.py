@@ -9,8 +9,9 @@ import structlog
 from django.db import transaction
 from django.db.models import Q
 
-from execution.brokers.base import Broker, BrokerError, BrokerOrder
+from execution.brokers.base import Broker, BrokerOrder
 from execution.models import Account, Order, OrderEvent
+from execution.selectors import net_quantities
 from execution.services.dispatch import record_answer
 from execution.services.journal import Journal
 from execution.services.reports import apply_reports
@@ -49,17 +50,18 @@ def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime) 
     """Ask the broker by client_order_id about every order that was claimed and has no answer.
 
     What the broker knows is adopted. What it does not know after its grace period was never sent: the order goes back
-    to pending and passes the second look again, under the same id, so that a broker that knew it after all would refuse it.
-    Broker calls run outside the transaction. Returns how many were resolved.
+    to pending and passes the second look again, under the same id, so that a broker that knew it after all would refuse it;
+    one that was to be canceled is canceled. Broker calls run outside the transaction. Returns how many were resolved.
     """
-    waiting = Order.objects.filter(account=account, status=OrderStatus.SUBMITTED, broker_order_id="")
+    unanswered = Q(status__in=[OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL], broker_order_id="")
+    waiting = Order.objects.filter(unanswered, account=account)
     found = {order.pk: (order, broker.find(order.client_order_id)) for order in waiting.order_by("pk")}
     if not found:
         return 0
     horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
     with transaction.atomic():
         journal = Journal.lock(
-            orders=Q(pk__in=list(found), status=OrderStatus.SUBMITTED, broker_order_id=""),
+            orders=unanswered & Q(pk__in=list(found)),
             market_at=account.feed.market_now(wall_now),
             wall_now=wall_now,
         )
@@ -74,16 +76,18 @@ def _resolve(journal: Journal, order: Order, answer: BrokerOrder | None, horizon
         return True
     if order.submitted_at is not None and order.submitted_at > horizon:
         return False
+    wanted_gone = order.status == OrderStatus.PENDING_CANCEL
     journal.step(
-        order, OrderStatus.PENDING, source=RECOVERY, detail={"reason": "the broker has no order with this id"}
+        order,
+        OrderStatus.CANCELED if wanted_gone else OrderStatus.PENDING,
+        source=RECOVERY,
+        detail={"reason": "the broker has no order with this id"},
     )
     return True
 
 
 def position_differences(*, account: Account, broker: Broker) -> list[tuple[str, object, object]]:
     """Return (symbol, our net quantity, the broker's) wherever they differ; empty is agreement."""
-    from execution.selectors import net_quantities
-
     ours = net_quantities(account)
     theirs = {position.symbol: position.quantity for position in broker.positions()}
     return [
@@ -91,6 +95,3 @@ def position_differences(*, account: Account, broker: Broker) -> list[tuple[str,
         for symbol in sorted({*ours, *theirs})
         if ours.get(symbol, 0) != theirs.get(symbol, 0)
     ]
-
-
-__all__ = ["BrokerError", "begin_recovery", "position_differences", "recover_account", "resolve_unanswered"]

@@ -1,0 +1,153 @@
+"""Close a session: mark what is held and store how the day went."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.db.models import Count, Sum
+from django.db.models.functions import Abs
+
+from execution.ledger import Lot, rounded, unrealized
+from execution.models import Account, AccountDay, CashEntry, Fill, Order, Position, StrategyDay
+from execution.signals import session_closed
+from marketdata import calendar
+
+ZERO = Decimal(0)
+
+MARK_POSITIONS = """
+UPDATE execution_position p SET current_price = q.last, current_price_at = q.at, updated_at = now()
+FROM marketdata_quote q
+WHERE p.account_id = %s AND q.feed_id = %s AND q.instrument_id = p.instrument_id AND p.quantity <> 0
+  AND q.at > p.current_price_at AND q.at <= %s
+"""
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What a strategy did on the day and holds at its close, account currency."""
+
+    realized: Decimal = ZERO
+    unrealized: Decimal = ZERO
+    fees: Decimal = ZERO
+    dividends: Decimal = ZERO
+    gross: Decimal = ZERO
+    net: Decimal = ZERO
+    turnover: Decimal = ZERO
+    orders: int = 0
+    fills: int = 0
+    previous_unrealized: Decimal = field(default=ZERO)
+
+    @property
+    def pnl(self) -> Decimal:
+        """Change of equity: realised (dividends included), change of the unrealised, less fees."""
+        return self.realized + self.unrealized - self.previous_unrealized - self.fees
+
+
+def mark_positions(*, account: Account, market_at: datetime) -> int:
+    """Set the mark of everything held to the feed's newest quote of that time or before; returns how many moved."""
+    with connection.cursor() as cursor:
+        cursor.execute(MARK_POSITIONS, [account.pk, account.feed_id, market_at])
+        return cursor.rowcount
+
+
+@transaction.atomic
+def close_session(*, account: Account, day: date, wall_now: datetime) -> AccountDay:
+    """Mark at the close and store the day for the account and every strategy; a closed day is returned as it is.
+
+    equity = cash + value at the mark = starting cash + realised + unrealised - fees, summed since the beginning.
+    Locks: account.
+    """
+    locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    stored = AccountDay.objects.filter(account=locked, date=day).first()
+    if stored is not None:
+        return stored
+    closed_at = min(calendar.session_close(day), account.feed.market_now(wall_now))
+    mark_positions(account=locked, market_at=closed_at)
+    sums = _day_sums(locked, day)
+    StrategyDay.objects.bulk_create(
+        StrategyDay(account=locked, strategy_id=strategy_id, date=day, closed_at=closed_at, **_columns(item))
+        for strategy_id, item in sorted(sums.items())
+    )
+    result = _account_day(locked, day, sums.values(), closed_at)
+    transaction.on_commit(lambda: session_closed.send_robust(AccountDay, account_id=locked.pk, date=day))
+    return result
+
+
+def _day_sums(account: Account, day: date) -> dict[int, _Sums]:
+    sums: dict[int, _Sums] = {}
+    for row in Position.objects.filter(account=account):
+        item = sums.setdefault(row.strategy_id, _Sums())
+        value = rounded(row.quantity * row.current_price)
+        item.unrealized += unrealized(Lot(row.quantity, row.cost_basis), row.current_price)
+        item.gross += abs(value)
+        item.net += value
+    fills = Fill.objects.filter(account=account, trading_date=day).values_list("strategy_id")
+    for strategy_id, realized, fees, count in fills.annotate(Sum("realized_pnl"), Sum("fee"), Count("id")):
+        item = sums.setdefault(strategy_id, _Sums())
+        item.realized, item.fees, item.fills = realized, fees, count
+    entries = CashEntry.objects.filter(account=account, trading_date=day, strategy__isnull=False)
+    for strategy_id, kind, amount, turnover in entries.values_list("strategy_id", "kind").annotate(
+        total=Sum("amount"), turnover=Sum(Abs("amount"))
+    ):
+        item = sums.setdefault(strategy_id, _Sums())
+        if kind == CashEntry.Kind.DIVIDEND:
+            item.dividends += amount
+            item.realized += amount
+        elif kind == CashEntry.Kind.TRADE:
+            item.turnover += turnover
+    orders = Order.objects.filter(account=account, trading_date=day).values_list("strategy_id").annotate(Count("id"))
+    for strategy_id, count in orders:
+        sums.setdefault(strategy_id, _Sums()).orders = count
+    _add_previous(account, day, sums)
+    return sums
+
+
+def _add_previous(account: Account, day: date, sums: dict[int, _Sums]) -> None:
+    newest = StrategyDay.objects.filter(account=account, date__lt=day).order_by("strategy_id", "-date")
+    for strategy_id, value in newest.distinct("strategy_id").values_list("strategy_id", "unrealized_pnl"):
+        sums.setdefault(strategy_id, _Sums()).previous_unrealized = value
+
+
+def _columns(item: _Sums) -> dict[str, Decimal | int]:
+    return {
+        "realized_pnl": item.realized,
+        "unrealized_pnl": item.unrealized,
+        "fees": item.fees,
+        "dividends": item.dividends,
+        "pnl": item.pnl,
+        "gross_exposure": item.gross,
+        "net_exposure": item.net,
+        "turnover": item.turnover,
+        "order_count": item.orders,
+        "fill_count": item.fills,
+    }
+
+
+def _account_day(account: Account, day: date, sums: Iterable[_Sums], closed_at: datetime) -> AccountDay:
+    total = _Sums()
+    for item in sums:
+        total.realized += item.realized
+        total.unrealized += item.unrealized
+        total.fees += item.fees
+        total.dividends += item.dividends
+        total.gross += item.gross
+        total.net += item.net
+        total.turnover += item.turnover
+        total.orders += item.orders
+        total.fills += item.fills
+        total.previous_unrealized += item.previous_unrealized
+    equity = account.cash + total.net
+    previous = AccountDay.objects.filter(account=account, date__lt=day).order_by("-date").first()
+    return AccountDay.objects.create(
+        account=account,
+        date=day,
+        cash=account.cash,
+        equity=equity,
+        peak_equity=max(equity, previous.peak_equity if previous else account.starting_cash),
+        closed_at=closed_at,
+        **_columns(total),
+    )
+
+
