@@ -16,7 +16,7 @@ AUCTION_ONLY = frozenset({TimeInForce.OPG, TimeInForce.CLS})
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class WorkingOrder:
     """One open order; `sequence` is its place in time, smaller came first.
 

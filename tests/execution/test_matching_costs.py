@@ -94,7 +94,8 @@ class TestCommission:
         assert RegulatoryFees(taf_per_share=D("0.001")).of_sale(quantity=D(10**6), notional=D(1)) == 1000
 
 
-def execution(schedule, *, before, quantity, side=Side.BUY, price=D(10)):
+def execution(schedule, *, before, quantity, side=Side.BUY):
+    price = D(10)
     return schedule.of_execution(
         side=side, before_quantity=D(before), before_notional=D(before) * price, quantity=D(quantity), price=price
     )

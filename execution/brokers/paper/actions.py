@@ -37,8 +37,7 @@ def split_venue(*, venue: PaperVenue, symbol: str, ratio: Decimal, ex_date: date
     if action.quantity_before:
         position.save()
     book = VenueBook(venue, symbols=[symbol])
-    for sequence in sorted(book.rows):
-        book.cancel(sequence, at=at, reason=SPLIT_REASON)
+    book.cancel_all(at=at, reason=SPLIT_REASON)
     book.save()
     return True
 

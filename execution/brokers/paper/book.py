@@ -6,16 +6,17 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from execution.brokers.paper.hours import hours_for_event
 from execution.brokers.paper.rules import rules_of
+from execution.brokers.paper.statements import Told, Worked, record_outcomes
 from execution.matching.engine import Outcome, expire_session, match_event
 from execution.matching.events import ClosingAuction, MarketEvent, OpeningAuction, PriceEvent, QuoteTick, SessionEnd
 from execution.matching.holdings import Holding
 from execution.matching.orders import WorkingOrder
 from execution.matching.pricing import traded_value
-from execution.models.paper import PaperMark, PaperOrder, PaperPosition, PaperReport, PaperVenue
+from execution.models.paper import PaperMark, PaperOrder, PaperVenue
 from risk.types import OrderType, Side, TimeInForce
 
 MARK_KINDS: dict[type[PriceEvent], PaperMark.Kind] = {
@@ -23,17 +24,6 @@ MARK_KINDS: dict[type[PriceEvent], PaperMark.Kind] = {
     QuoteTick: PaperMark.Kind.TICK,
     ClosingAuction: PaperMark.Kind.CLOSING_AUCTION,
 }
-WORKED_COLUMNS = [
-    "status",
-    "triggered",
-    "active_after",
-    "filled_quantity",
-    "filled_notional",
-    "fees",
-    "execution_count",
-    "updated_at",
-    "reason",
-]
 
 
 class VenueBook:
@@ -43,20 +33,47 @@ class VenueBook:
         """Read the working orders of the symbols, of all symbols for None."""
         self.venue = venue
         self.rules = rules_of(venue)
-        self.rows: dict[int, PaperOrder] = {}
+        self.identities: dict[int, tuple[int, UUID]] = {}
         self.working: dict[str, dict[int, WorkingOrder]] = defaultdict(dict)
-        orders = venue.orders.filter(status__in=PaperOrder.WORKING)
-        for row in orders if symbols is None else orders.filter(symbol__in=symbols):
-            self.rows[row.sequence] = row
-            self.working[row.symbol][row.sequence] = working_order(row)
+        self._read_orders(symbols)
         self.marks = self._read_marks()
         self.moved_marks: set[tuple[str, str]] = set()
-        self.changed: dict[int, PaperOrder] = {}
-        self.reports: list[PaperReport] = []
+        self.newest: dict[int, Outcome] = {}
+        self.told: list[Told] = []
         self.trades: dict[str, list[tuple[Decimal, Decimal]]] = defaultdict(list)
 
+    def _read_orders(self, symbols: Collection[str] | None) -> None:
+        orders = self.venue.orders.filter(status__in=PaperOrder.WORKING).order_by()
+        if symbols is not None:
+            orders = orders.filter(symbol__in=symbols)
+        for key, broker_order_id, sequence, symbol, side, kind, good, *rest in orders.values_list(
+            "id",
+            "broker_order_id",
+            "sequence",
+            "symbol",
+            "side",
+            "order_type",
+            "time_in_force",
+            "quantity",
+            "session_date",
+            "active_after",
+            "limit_price",
+            "stop_price",
+            "extended_hours",
+            "triggered",
+            "filled_quantity",
+            "filled_notional",
+            "fees",
+            "execution_count",
+        ):
+            words = Side(side), OrderType(kind), TimeInForce(good)
+            self.identities[sequence] = key, broker_order_id
+            self.working[symbol][sequence] = WorkingOrder(sequence, symbol, *words, *rest)
+
     def _read_marks(self) -> dict[tuple[str, str], datetime]:
-        marks = self.venue.marks.filter(symbol__in=list(self.working)) if self.working else PaperMark.objects.none()
+        if not self.working:
+            return {}
+        marks = self.venue.marks.filter(symbol__in=list(self.working))
         return {(symbol, kind): at for symbol, kind, at in marks.values_list("symbol", "kind", "at")}
 
     def apply(self, event: MarketEvent) -> None:
@@ -76,17 +93,21 @@ class VenueBook:
             self.moved_marks.add(key)
         self._record(outcomes)
 
-    def cancel(self, sequence: int, *, at: datetime, reason: str) -> None:
+    def cancel_all(self, *, at: datetime, reason: str) -> None:
+        """Take every order that was read out of the book."""
+        orders = [order for book in self.working.values() for order in book.values()]
+        for order in sorted(orders, key=lambda order: order.sequence):
+            self._record([Outcome(kind="canceled", order=order, at=at, reason=reason)])
+
+    def cancel(self, *, symbol: str, sequence: int, at: datetime, reason: str) -> None:
         """Take one working order out of the book."""
-        order = self.working[self.rows[sequence].symbol][sequence]
+        order = self.working[symbol][sequence]
         self._record([Outcome(kind="canceled", order=order, at=at, reason=reason)])
 
     def _record(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             order = outcome.order
-            row = self.rows[order.sequence]
-            update_row(row, outcome)
-            self.changed[order.sequence] = row
+            self.newest[order.sequence] = outcome
             if outcome.is_final:
                 del self.working[order.symbol][order.sequence]
             else:
@@ -95,7 +116,7 @@ class VenueBook:
                 self._settle(outcome)
             if outcome.kind != "triggered":
                 self.venue.report_count += 1
-                self.reports.append(new_report(self.venue, row, outcome))
+                self.told.append(told_of(outcome, self.venue.report_count, self.identities[order.sequence]))
 
     def _settle(self, fill: Outcome) -> None:
         signed = fill.quantity if fill.order.side == Side.BUY else -fill.quantity
@@ -104,100 +125,70 @@ class VenueBook:
 
     def save(self) -> int:
         """Write all that has happened; return the number of reports."""
-        if not self.changed:
+        if not self.newest:
             return 0
-        PaperOrder.objects.bulk_create(
-            list(self.changed.values()), update_conflicts=True, unique_fields=["id"], update_fields=WORKED_COLUMNS
+        record_outcomes(
+            self.venue,
+            worked=[worked_of(outcome, self.identities[sequence][0]) for sequence, outcome in self.newest.items()],
+            told=self.told,
+            marks=[(symbol, kind, self.marks[symbol, kind]) for symbol, kind in sorted(self.moved_marks)],
+            holdings=self._holdings(),
         )
-        PaperReport.objects.bulk_create(self.reports)
-        self._save_marks()
-        self._save_positions()
-        self.venue.save(update_fields=["cash", "report_count"])
-        return len(self.reports)
+        return len(self.told)
 
-    def _save_marks(self) -> None:
-        marks = [
-            PaperMark(venue=self.venue, symbol=symbol, kind=kind, at=self.marks[symbol, kind])
-            for symbol, kind in sorted(self.moved_marks)
-        ]
-        PaperMark.objects.bulk_create(
-            marks, update_conflicts=True, unique_fields=["venue", "symbol", "kind"], update_fields=["at"]
-        )
-
-    def _save_positions(self) -> None:
+    def _holdings(self) -> dict[str, Holding]:
         if not self.trades:
-            return
-        stored = self.venue.positions.filter(symbol__in=list(self.trades))
-        held = {position.symbol: Holding(position.quantity, position.average_price) for position in stored}
-        positions = []
+            return {}
+        stored = self.venue.positions.filter(symbol__in=list(self.trades)).order_by()
+        holdings = {
+            symbol: Holding(quantity, average_price)
+            for symbol, quantity, average_price in stored.values_list("symbol", "quantity", "average_price")
+        }
         for symbol, trades in sorted(self.trades.items()):
-            holding = held.get(symbol, Holding())
             for signed, price in trades:
-                holding = holding.after_trade(signed, price)
-            positions.append(
-                PaperPosition(
-                    venue=self.venue, symbol=symbol, quantity=holding.quantity, average_price=holding.average_price
-                )
-            )
-        PaperPosition.objects.bulk_create(
-            positions,
-            update_conflicts=True,
-            unique_fields=["venue", "symbol"],
-            update_fields=["quantity", "average_price"],
-        )
+                holdings[symbol] = holdings.get(symbol, Holding()).after_trade(signed, price)
+        return holdings
 
 
-def working_order(row: PaperOrder) -> WorkingOrder:
-    """Return the stored order as the engine works it."""
-    return WorkingOrder(
-        sequence=row.sequence,
-        symbol=row.symbol,
-        side=Side(row.side),
-        order_type=OrderType(row.order_type),
-        time_in_force=TimeInForce(row.time_in_force),
-        quantity=row.quantity,
-        session_date=row.session_date,
-        active_after=row.active_after,
-        limit_price=row.limit_price,
-        stop_price=row.stop_price,
-        extended_hours=row.extended_hours,
-        triggered=row.triggered,
-        filled_quantity=row.filled_quantity,
-        filled_notional=row.filled_notional,
-        fees=row.fees,
-        execution_count=row.execution_count,
+def worked_of(outcome: Outcome, key: int) -> Worked:
+    """Return what an order's row says after its newest outcome."""
+    order = outcome.order
+    return Worked(
+        id=key,
+        status=status_of(outcome),
+        triggered=order.triggered,
+        active_after=order.active_after,
+        filled_quantity=order.filled_quantity,
+        filled_notional=order.filled_notional,
+        fees=order.fees,
+        execution_count=order.execution_count,
+        updated_at=outcome.at,
+        reason=outcome.reason,
     )
 
 
-def update_row(row: PaperOrder, outcome: Outcome) -> None:
-    """Copy the order's state after the outcome into its row."""
-    order = outcome.order
-    row.triggered = order.triggered
-    row.active_after = order.active_after
-    row.filled_quantity = order.filled_quantity
-    row.filled_notional = order.filled_notional
-    row.fees = order.fees
-    row.execution_count = order.execution_count
-    row.updated_at = outcome.at
-    row.reason = outcome.reason
+def status_of(outcome: Outcome) -> str:
+    """Return the order's status; a trigger comes before any fill and leaves it accepted."""
+    if outcome.kind == "triggered":
+        return "accepted"
     if outcome.kind == "fill":
-        row.status = PaperOrder.Status.PARTIALLY_FILLED if order.leaves_quantity else PaperOrder.Status.FILLED
-    elif outcome.kind != "triggered":
-        row.status = PaperOrder.Status(outcome.kind)
+        return "partially_filled" if outcome.order.leaves_quantity else "filled"
+    return outcome.kind
 
 
-def new_report(venue: PaperVenue, row: PaperOrder, outcome: Outcome) -> PaperReport:
-    """Return the report of an outcome as the venue's newest."""
-    report = PaperReport(
-        venue=venue,
-        sequence=venue.report_count,
-        order=row,
+def told_of(outcome: Outcome, sequence: int, identity: tuple[int, UUID]) -> Told:
+    """Return the report of an outcome."""
+    key, broker_order_id = identity
+    is_fill = outcome.kind == "fill"
+    return Told(
+        sequence=sequence,
+        order_id=key,
         kind=outcome.kind,
         at=outcome.at,
+        broker_execution_id=uuid5(broker_order_id, f"execution {outcome.order.execution_count}") if is_fill else None,
+        quantity=outcome.quantity if is_fill else None,
+        price=outcome.price if is_fill else None,
+        fee=outcome.fee if is_fill else None,
         cumulative_quantity=outcome.order.filled_quantity,
         reason=outcome.reason,
     )
-    if outcome.kind == "fill":
-        report.broker_execution_id = uuid5(row.broker_order_id, f"execution {outcome.order.execution_count}")
-        report.quantity, report.price, report.fee = outcome.quantity, outcome.price, outcome.fee
-    return report

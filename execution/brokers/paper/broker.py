@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from execution.brokers.base import (
@@ -25,8 +25,8 @@ from execution.brokers.base import (
 from execution.brokers.paper.actions import pay_venue_dividend, split_venue
 from execution.brokers.paper.book import VenueBook
 from execution.brokers.paper.entry import enter_orders
-from execution.brokers.paper.venue import ensure_venue, lock_venue
-from execution.brokers.paper.views import order_view, report_view
+from execution.brokers.paper.venue import ensure_venue, lock_venue, venue_transaction
+from execution.brokers.paper.views import order_view, report_views
 from execution.matching.events import ClosingAuction, MarketEvent, OpeningAuction, QuoteTick, SessionEnd
 from execution.models.paper import PaperOrder, PaperReport, PaperVenue
 
@@ -66,7 +66,7 @@ class PaperBroker:
         """Take orders in, in one transaction; one answer per request. Locks: the venue."""
         if not requests:
             return []
-        with database_failure_as(BrokerOutcomeUnknown), transaction.atomic():
+        with database_failure_as(BrokerOutcomeUnknown), venue_transaction():
             answers = enter_orders(venue=self._lock(), requests=requests, at=at)
         return [order_view(answer) if isinstance(answer, PaperOrder) else answer for answer in answers]
 
@@ -76,7 +76,7 @@ class PaperBroker:
         :raises OrderNotFound: no such order, or not under that broker_order_id
         :raises OrderNotCancelable: the order is finished
         """
-        with database_failure_as(BrokerUnavailable), transaction.atomic():
+        with database_failure_as(BrokerUnavailable), venue_transaction():
             venue = self._lock()
             order = venue.orders.filter(client_order_id=client_order_id).first()
             if order is None or broker_order_id not in ("", str(order.broker_order_id)):
@@ -84,7 +84,7 @@ class PaperBroker:
             if order.status not in PaperOrder.WORKING:
                 raise OrderNotCancelable(client_order_id, order.status)
             book = VenueBook(venue, symbols=[order.symbol])
-            book.cancel(order.sequence, at=at, reason="canceled on request")
+            book.cancel(symbol=order.symbol, sequence=order.sequence, at=at, reason="canceled on request")
             book.save()
 
     def find(self, client_order_id: str) -> BrokerOrder | None:
@@ -103,8 +103,7 @@ class PaperBroker:
         """Return at most `limit` (and 5,000) reports after the cursor, ascending."""
         with database_failure_as(BrokerUnavailable):
             reports = PaperReport.objects.filter(venue__account_name=self.account_name, sequence__gt=cursor)
-            page = reports.select_related("order").order_by("sequence")[: min(limit, MAX_REPORTS)]
-            return [report_view(report) for report in page]
+            return report_views(reports.order_by("sequence")[: min(limit, MAX_REPORTS)])
 
     def positions(self) -> list[BrokerPosition]:
         """Return the non-flat positions, by symbol."""
@@ -135,7 +134,7 @@ class PaperBroker:
             symbols = (
                 None if ends_session else {event.symbol for event in relevant if not isinstance(event, SessionEnd)}
             )
-            with transaction.atomic():
+            with venue_transaction():
                 book = VenueBook(self._lock(), symbols=symbols)
                 for event in sorted(relevant, key=lambda event: (event.at, RANK[type(event)])):
                     book.apply(event)
@@ -143,12 +142,12 @@ class PaperBroker:
 
     def apply_split(self, symbol: str, ratio: Decimal, ex_date: date, *, at: datetime) -> bool:
         """Multiply the position by `ratio` and cancel the symbol's orders; False when done before. Locks: the venue."""
-        with database_failure_as(BrokerUnavailable), transaction.atomic():
+        with database_failure_as(BrokerUnavailable), venue_transaction():
             return split_venue(venue=self._lock(), symbol=symbol, ratio=ratio, ex_date=ex_date, at=at)
 
     def pay_dividend(self, symbol: str, per_share: Decimal, ex_date: date) -> bool:
         """Pay `per_share` (account currency) on the position; False when done before. Locks: the venue."""
-        with database_failure_as(BrokerUnavailable), transaction.atomic():
+        with database_failure_as(BrokerUnavailable), venue_transaction():
             return pay_venue_dividend(venue=self._lock(), symbol=symbol, per_share=per_share, ex_date=ex_date)
 
     def _relevant(self, events: Sequence[MarketEvent]) -> list[MarketEvent]:

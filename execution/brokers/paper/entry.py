@@ -8,9 +8,10 @@ from uuid import UUID, uuid5
 
 from execution.brokers.base import BrokerRejected, DuplicateClientOrderId, OrderRequest
 from execution.brokers.paper.hours import hours_for_entry
+from execution.brokers.paper.statements import insert_entries
 from execution.matching.admission import Entry, find_refusal
 from execution.matching.events import SessionHours
-from execution.models.paper import PaperOrder, PaperReport, PaperVenue
+from execution.models.paper import PaperOrder, PaperVenue
 from risk.types import OrderType, Side, TimeInForce
 
 # Every identity at the exchange is derived, so that the same orders get the same ids in every run of an account.
@@ -31,7 +32,9 @@ def enter_orders(
         if isinstance(answer, PaperOrder):
             taken.add(request.client_order_id)
         answers.append(answer)
-    store_entries(venue, [answer for answer in answers if isinstance(answer, PaperOrder)])
+    entered = [answer for answer in answers if isinstance(answer, PaperOrder)]
+    if entered:
+        insert_entries(venue, entered)
     return answers
 
 
@@ -100,25 +103,3 @@ def new_order(request: OrderRequest, *, venue: PaperVenue, session: SessionHours
         active_after=at,
         updated_at=at,
     )
-
-
-def store_entries(venue: PaperVenue, orders: list[PaperOrder]) -> None:
-    """Insert the orders and tell that they were accepted."""
-    if not orders:
-        return
-    PaperOrder.objects.bulk_create(orders)
-    reports = []
-    for order in orders:
-        venue.report_count += 1
-        reports.append(
-            PaperReport(
-                venue=venue,
-                sequence=venue.report_count,
-                order=order,
-                kind=PaperReport.Kind.ACCEPTED,
-                at=order.entered_at,
-                cumulative_quantity=order.filled_quantity,
-            )
-        )
-    PaperReport.objects.bulk_create(reports)
-    venue.save(update_fields=["order_count", "report_count"])

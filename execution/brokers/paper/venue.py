@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+
+from django.db import connection, transaction
 
 from execution.models.paper import PaperVenue
 
@@ -23,3 +27,19 @@ def lock_venue(*, account_name: str, starting_cash: Decimal) -> PaperVenue:
         ensure_venue(account_name=account_name, starting_cash=starting_cash)
         venue = locked.get(account_name=account_name)
     return venue
+
+
+@contextmanager
+def venue_transaction() -> Iterator[None]:
+    """Run in a transaction whose commit does not wait for the disk, unless it is part of a larger one.
+
+    Nothing is lost that anybody has acted on: the log is written in order, so a durable commit of the ledger, which
+    lives in the same database, takes every earlier commit of the exchange with it. What a power failure may take is an
+    order nobody was told of, and that is found out by asking for it.
+    """
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL synchronous_commit TO off")
+        yield

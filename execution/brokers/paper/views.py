@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import cast
 
+from django.db.models import QuerySet
+
 from execution.brokers.base import BrokerOrder, BrokerOrderStatus, BrokerReport, ReportKind
 from execution.models.paper import PaperOrder, PaperReport
 
@@ -28,18 +30,46 @@ def order_view(order: PaperOrder) -> BrokerOrder:
     )
 
 
-def report_view(report: PaperReport) -> BrokerReport:
-    """Return the report as the port tells it."""
-    return BrokerReport(
-        sequence=report.sequence,
-        kind=cast("ReportKind", report.kind),
-        client_order_id=report.order.client_order_id,
-        broker_order_id=str(report.order.broker_order_id),
-        at=report.at,
-        broker_execution_id=None if report.broker_execution_id is None else str(report.broker_execution_id),
-        quantity=report.quantity,
-        price=report.price,
-        fee=report.fee,
-        cumulative_quantity=report.cumulative_quantity,
-        reason=report.reason,
+def report_views(reports: QuerySet[PaperReport]) -> list[BrokerReport]:
+    """Return the reports as the port tells them, in their order."""
+    rows = reports.values_list(
+        "sequence",
+        "kind",
+        "order__client_order_id",
+        "order__broker_order_id",
+        "at",
+        "cumulative_quantity",
+        "broker_execution_id",
+        "quantity",
+        "price",
+        "fee",
+        "reason",
     )
+    return [
+        BrokerReport(
+            sequence=sequence,
+            kind=cast("ReportKind", kind),
+            client_order_id=client_order_id,
+            broker_order_id=str(broker_order_id),
+            at=at,
+            cumulative_quantity=cumulative_quantity,
+            broker_execution_id=None if execution_id is None else str(execution_id),
+            quantity=quantity,
+            price=price,
+            fee=fee,
+            reason=reason,
+        )
+        for (
+            sequence,
+            kind,
+            client_order_id,
+            broker_order_id,
+            at,
+            cumulative_quantity,
+            execution_id,
+            quantity,
+            price,
+            fee,
+            reason,
+        ) in rows
+    ]

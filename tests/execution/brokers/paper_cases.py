@@ -6,8 +6,10 @@ from typing import Any
 
 from django.forms.models import model_to_dict
 
+from execution.brokers.base import OrderRequest
 from execution.matching.events import ClosingAuction, MarketEvent, OpeningAuction, QuoteTick, SessionEnd
 from execution.models.paper import PaperMark, PaperOrder, PaperPosition, PaperReport, PaperVenue
+from tests.execution.brokers.contract import make_request
 
 THURSDAY, FRIDAY = date(2012, 6, 14), date(2012, 6, 15)
 OPEN = datetime(2012, 6, 14, 13, 30, tzinfo=UTC)
@@ -53,6 +55,27 @@ def whole_day() -> list[MarketEvent]:
         closing("100.5", volume=900),
         closing("191", symbol="IBM", volume=900),
         session_end(),
+    ]
+
+
+def mixed_orders() -> list[OrderRequest]:
+    """Make orders of every kind, with ids of their own."""
+    return [
+        make_request("opg", time_in_force="opg", quantity=Decimal(50)),
+        make_request("mkt", quantity=Decimal(120), symbol="IBM"),
+        make_request("lmt", order_type="limit", limit_price=Decimal("99.60"), quantity=Decimal(30)),
+        make_request("stp", order_type="stop", stop_price=Decimal("102.50"), quantity=Decimal(40)),
+        make_request(
+            "stl",
+            side="sell",
+            order_type="stop_limit",
+            stop_price=Decimal("98"),
+            limit_price=Decimal("100"),
+            time_in_force="gtc",
+        ),
+        make_request("cls", side="sell", time_in_force="cls", quantity=Decimal(200)),
+        make_request("ioc", time_in_force="ioc", symbol="IBM"),
+        make_request("fok", time_in_force="fok", symbol="IBM", quantity=Decimal(500)),
     ]
 
 

@@ -7,7 +7,6 @@ from django.db import IntegrityError, OperationalError, transaction
 from execution.brokers.base import BrokerOutcomeUnknown, BrokerRejected, BrokerUnavailable, OrderNotFound
 from execution.brokers.paper import PaperBroker
 from execution.brokers.paper import broker as adapter
-from execution.brokers.paper.book import VenueBook
 from execution.models.paper import PaperMark, PaperOrder, PaperPosition, PaperReport, PaperVenue
 from tests.execution.brokers.contract import AT, AcceptingBrokerContract, make_request
 from tests.execution.brokers.paper_cases import (
@@ -16,6 +15,7 @@ from tests.execution.brokers.paper_cases import (
     OPEN,
     THURSDAY,
     closing,
+    mixed_orders,
     opening,
     session_end,
     tick,
@@ -35,27 +35,6 @@ def status_of(broker: PaperBroker, client_order_id: str = "one") -> str:
     order = broker.find(client_order_id)
     assert order is not None
     return order.status
-
-
-def mixed_orders() -> list:
-    """Return orders of every kind, with ids of their own."""
-    return [
-        make_request("opg", time_in_force="opg", quantity=Decimal(50)),
-        make_request("mkt", quantity=Decimal(120), symbol="IBM"),
-        make_request("lmt", order_type="limit", limit_price=Decimal("99.60"), quantity=Decimal(30)),
-        make_request("stp", order_type="stop", stop_price=Decimal("102.50"), quantity=Decimal(40)),
-        make_request(
-            "stl",
-            side="sell",
-            order_type="stop_limit",
-            stop_price=Decimal("98"),
-            limit_price=Decimal("100"),
-            time_in_force="gtc",
-        ),
-        make_request("cls", side="sell", time_in_force="cls", quantity=Decimal(200)),
-        make_request("ioc", time_in_force="ioc", symbol="IBM"),
-        make_request("fok", time_in_force="fok", symbol="IBM", quantity=Decimal(500)),
-    ]
 
 
 class TestPaperBroker(AcceptingBrokerContract):
@@ -230,18 +209,6 @@ class TestToldTwice:
         broker.cancel(client_order_id="first", broker_order_id="", at=tick(minute=2).at)
         assert broker.advance([tick(volume=100)]) == 0
         assert status_of(broker, "second") == "accepted"
-
-    def test_death_in_the_middle_of_a_write_leaves_nothing_behind(self, broker, monkeypatch):
-        day = whole_day()
-        expected = self.play("whole", day)
-        broker.submit_many(mixed_orders(), at=AT)
-        for step in ("_save_marks", "_save_positions"):
-            with monkeypatch.context() as patch:
-                patch.setattr(VenueBook, step, lambda book: 1 / 0)
-                with pytest.raises(ZeroDivisionError), transaction.atomic():
-                    broker.advance(day)
-        broker.advance(day)
-        assert venue_state("desk") == expected
 
 
 class TestCancel:
