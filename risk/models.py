@@ -39,6 +39,7 @@ class KillSwitchEvent(models.Model):
         indexes = (models.Index(name="killswitch_newest", fields=["scope", "-id"]),)
         constraints = (
             models.CheckConstraint(name="killswitch_reason_length", condition=REASON_LENGTH),
+            models.CheckConstraint(name="killswitch_operator_named", condition=~Q(operator="")),
             models.CheckConstraint(
                 name="killswitch_scope_form",
                 condition=Q(scope="global") | Q(scope__startswith="strategy:") | Q(scope__startswith="account:"),

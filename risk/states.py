@@ -11,12 +11,13 @@ class BreakerState(TextChoices):
     QUIET_PERIOD = "quiet_period", "quiet period after a reset"
 
 
-# A trip is always allowed: it is how one gets out of every state but tripped itself.
+# Rows that may follow a row; a trip is how one gets out of every state but tripped itself. That a quiet period is over
+# is no row: it is read from the clock. Without any row the breaker counts as tripped, so it can be reset.
 BREAKER_TRANSITIONS: dict[BreakerState | None, frozenset[BreakerState]] = {
-    None: frozenset({BreakerState.OPEN, BreakerState.TRIPPED}),
+    None: frozenset({BreakerState.OPEN, BreakerState.TRIPPED, BreakerState.QUIET_PERIOD}),
     BreakerState.OPEN: frozenset({BreakerState.TRIPPED}),
     BreakerState.TRIPPED: frozenset({BreakerState.QUIET_PERIOD}),
-    BreakerState.QUIET_PERIOD: frozenset({BreakerState.TRIPPED, BreakerState.OPEN}),
+    BreakerState.QUIET_PERIOD: frozenset({BreakerState.TRIPPED}),
 }
 
 

@@ -20,13 +20,14 @@ SCOPE_FORM = re.compile(r"global|strategy:[\w-]{1,40}|account:[\w.-]{1,64}")
 def engage(*, scope: str, operator: str, reason: str, source: str, now: datetime) -> KillSwitchEvent:
     """Stop trading in the scope from this commit on.
 
-    Engaging what is engaged is not an error: it returns the event in force. No lock is taken.
+    Engaging what is engaged is not an error. It stores a row, so that it outlives a release that is under way; only the
+    same operator with the same reason again (a second click) returns the event in force. No lock is taken.
     :raises InvalidReason, InvalidScope: nothing is stored
     """
     _require_scope(scope)
     text = require_reason(reason)
     newest = selectors.newest_kill_event(scope)
-    if newest is not None and newest.engaged:
+    if newest is not None and newest.engaged and (newest.operator, newest.reason) == (operator, text):
         return newest
     return _store(scope=scope, engaged=True, operator=operator, reason=text, source=source, at=now)
 
@@ -101,11 +102,14 @@ def request_release(*, scope: str, operator: str, reason: str, now: datetime) ->
 def approve_release(*, request_id: int, operator: str, source: str, now: datetime) -> KillSwitchEvent:
     """Release the kill switch with the requester as first and this operator as second person.
 
-    Locks: the request.
+    Who engaged again after the request was made had a new reason: that needs a new request. Locks: the request.
     :raises RequestNotPending, SecondOperatorRequired, AlreadyInState, TooSoon: nothing changes
     """
     request = _pending_request(request_id, now)
     _require_second(request.requested_by, operator)
+    newest = selectors.newest_kill_event(request.scope)
+    if newest is not None and newest.engaged and newest.at > request.requested_at:
+        raise RequestNotPending(f"{request.scope} was engaged again by {newest.operator} after the request")
     event = disengage(
         scope=request.scope,
         operator=request.requested_by,
@@ -170,7 +174,7 @@ def _require_scope(scope: str) -> None:
 
 
 def _require_second(operator: str, second_operator: str) -> None:
-    if not second_operator or second_operator == operator:
+    if not operator or not second_operator or second_operator == operator:
         raise SecondOperatorRequired(
             f"releasing needs two different operators: got {operator!r} and {second_operator!r}"
         )

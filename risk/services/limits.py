@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from marketdata.models import Instrument
 from risk.errors import InvalidLimit
@@ -25,15 +25,16 @@ def set_limit(
 ) -> LimitChange:
     """Override a limit globally, for a strategy, a symbol or both; None removes the override.
 
-    Takes effect with the next order: the gate reads the newest change under its lock. Locks: the limit's row.
+    Takes effect with the next order: the gate reads the newest change under its lock. Locks: all changes of limits.
     :raises InvalidLimit: unknown name, or value outside what is allowed
     :raises InvalidReason: nothing is stored
     """
     text = require_reason(reason)
     _require_valid(name, value)
     with transaction.atomic():
+        _lock_changes()
         key = {"name": name, "strategy": strategy, "symbol": symbol}
-        row = Limit.objects.select_for_update(no_key=True).filter(**key).first()
+        row = Limit.objects.filter(**key).first()
         old = row.value if row else None
         if value is None:
             Limit.objects.filter(**key).delete()
@@ -60,6 +61,13 @@ def restrict_instrument(*, instrument: Instrument, operator: str, reason: str, n
 def lift_restriction(*, restriction: RestrictedInstrument, operator: str, now: datetime) -> None:
     """Take a name off the restricted list; the row stays as history."""
     RestrictedInstrument.objects.filter(pk=restriction.pk, lifted_at=None).update(lifted_by=operator, lifted_at=now)
+
+
+def _lock_changes() -> None:
+    # The newest change's id is the version that every process caches limits by. Ids must therefore become visible in
+    # their order: a change that commits after a later one would never be read.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('risk limits', 0))")
 
 
 def _require_valid(name: str, value: Decimal | None) -> None:

@@ -43,7 +43,8 @@ def make_instrument(**fields: Any) -> InstrumentView:
     return InstrumentView(**values | fields)
 
 
-def make_price(last: Decimal = D(100), **fields: Any) -> PriceView:
+def make_price(last: Decimal | None = None, **fields: Any) -> PriceView:
+    last = D(100) if last is None else last
     values = {"bid": last - D("0.01"), "ask": last + D("0.01"), "at": NOW, "age_seconds": 1}
     return PriceView(**{"last": last} | values | fields)
 

@@ -62,6 +62,14 @@ def test_sensible_numbers_pass():
     assert check_prices(case) is None
 
 
+@pytest.mark.parametrize("name", ["side", "order_type", "time_in_force"])
+def test_a_word_nobody_knows_is_denied_with_those_that_are(name):
+    denial = check_combination(make_case(intent=make_intent(**{name: "sideways"})))
+    assert denial is not None
+    assert (denial.code, denial.observed) == (DenialCode.INVALID_COMBINATION, "sideways")
+    assert denial.limit.startswith("one of ")
+
+
 WANTS_LIMIT = {OrderType.LIMIT, OrderType.STOP_LIMIT}
 WANTS_STOP = {OrderType.STOP, OrderType.STOP_LIMIT}
 

@@ -33,9 +33,7 @@ def test_restricted_name_can_only_be_reduced():
     assert check_restricted(make_case(instrument=None)) is None
 
 
-@pytest.mark.parametrize(
-    ("phase", "order_type", "tif"), list(itertools.product(PHASES, OrderType, TimeInForce))
-)
+@pytest.mark.parametrize(("phase", "order_type", "tif"), list(itertools.product(PHASES, OrderType, TimeInForce)))
 def test_session_phase_by_order_matrix(phase, order_type, tif):
     immediate = order_type == OrderType.MARKET or tif in {TimeInForce.IOC, TimeInForce.FOK}
     passes = phase == "open" or tif in AUCTIONS or not immediate

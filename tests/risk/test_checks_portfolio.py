@@ -1,4 +1,4 @@
-"""What an order would do to the book. Every limit is met at limit - 1, limit and limit + 1, for account and strategy."""
+"""What an order would do to the book: every limit is met at limit - 1, limit and limit + 1."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,7 +7,7 @@ import pytest
 
 from risk.checks import portfolio
 from risk.types import DenialCode, Exposure, Side, Totals
-from tests.risk.cases import D, NOW, code_of, held, make_book, make_case, make_instrument, make_intent, make_limits
+from tests.risk.cases import NOW, D, code_of, held, make_book, make_case, make_instrument, make_intent, make_limits
 
 ROOMY = {"account": {name: D(10**9) for name in (
     "max_position_quantity", "max_position_notional", "max_gross_notional", "max_net_notional", "max_names",

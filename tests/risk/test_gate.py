@@ -73,7 +73,7 @@ def test_the_good_case_passes():
 
 @pytest.mark.parametrize("code", DenialCode)
 def test_every_rule_refuses_alone(code):
-    case, denials = evaluate(make_case(**ONLY[code]))
+    _, denials = evaluate(make_case(**ONLY[code]))
     assert [denial.code for denial in denials] == [code]
     stored = denials[0].as_dict()
     assert stored["code"] == code
