@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
@@ -24,6 +25,9 @@ MARK_KINDS: dict[type[PriceEvent], PaperMark.Kind] = {
     QuoteTick: PaperMark.Kind.TICK,
     ClosingAuction: PaperMark.Kind.CLOSING_AUCTION,
 }
+
+# After the identity, the fields of a WorkingOrder in their order.
+ORDER_COLUMNS: tuple[str, ...] = ("id", "broker_order_id", *(field.name for field in fields(WorkingOrder)))
 
 
 class VenueBook:
@@ -46,26 +50,7 @@ class VenueBook:
         orders = self.venue.orders.filter(status__in=PaperOrder.WORKING).order_by()
         if symbols is not None:
             orders = orders.filter(symbol__in=symbols)
-        for key, broker_order_id, sequence, symbol, side, kind, good, *rest in orders.values_list(
-            "id",
-            "broker_order_id",
-            "sequence",
-            "symbol",
-            "side",
-            "order_type",
-            "time_in_force",
-            "quantity",
-            "session_date",
-            "active_after",
-            "limit_price",
-            "stop_price",
-            "extended_hours",
-            "triggered",
-            "filled_quantity",
-            "filled_notional",
-            "fees",
-            "execution_count",
-        ):
+        for key, broker_order_id, sequence, symbol, side, kind, good, *rest in orders.values_list(*ORDER_COLUMNS):
             words = Side(side), OrderType(kind), TimeInForce(good)
             self.identities[sequence] = key, broker_order_id
             self.working[symbol][sequence] = WorkingOrder(sequence, symbol, *words, *rest)
