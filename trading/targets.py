@@ -42,12 +42,18 @@ class SizingRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """What a strategy has in one symbol, and what a share costs; quantities in shares, `price` None when unknown."""
+    """What a strategy has in one symbol, and what a share costs; quantities in shares, `price` None when unknown.
+
+    `others_long` and `others_short` are the account's other strategies' net shares once all their buys (all their
+    sells) have filled: the largest position is the account's, so they use up room.
+    """
 
     price: Decimal | None
     quantity: Decimal = ZERO
     open_buy_quantity: Decimal = ZERO
     open_sell_quantity: Decimal = ZERO
+    others_long: Decimal = ZERO
+    others_short: Decimal = ZERO
     lot_size: Decimal = Decimal(1)
     shortable: bool = True
 
@@ -80,7 +86,9 @@ def target_quantity(*, weight: Decimal, holding: Holding, rules: SizingRules) ->
     if weight < ZERO and not holding.shortable:
         return ZERO
     usable = max(rules.capital, ZERO) * (1 - rules.cash_buffer)
-    shares = min(usable * abs(weight) / holding.price, rules.max_position_size)
+    used = holding.others_long if weight >= ZERO else -holding.others_short
+    room = min(max(rules.max_position_size - used, ZERO), rules.max_position_size)
+    shares = min(usable * abs(weight) / holding.price, room)
     lots = (shares / holding.lot_size).to_integral_value(rounding=ROUND_FLOOR)
     return lots * holding.lot_size * (1 if weight >= ZERO else -1)
 

@@ -46,7 +46,7 @@ def generate_signals(
     stored = SignalSet.objects.filter(**identity).first()
     if stored is not None:
         return stored
-    scores = strategy.scores(bars, as_of).match_schema(SCORE_SCHEMA, extra_columns="ignore")
+    scores = strategy.scores(bars, as_of).select(SCORE_SCHEMA.names()).cast(dict(SCORE_SCHEMA))
     admitted = admit(scores, symbols=sorted(instruments), as_of=as_of)
     for symbol, reason in admitted.excluded.items():
         logger.info("signal_excluded strategy=%s as_of=%s symbol=%s reason=%s", strategy.name, as_of, symbol, reason)

@@ -33,6 +33,14 @@ def test_lots_and_caps_bind() -> None:
     assert target_quantity(weight=Decimal(1), holding=Holding(price=Decimal(1)), rules=RULES) == 1_000
 
 
+def test_other_strategies_use_up_the_room_of_the_account() -> None:
+    crowded = Holding(price=Decimal(10), others_long=Decimal(970), others_short=Decimal(-300))
+    assert target_quantity(weight=Decimal(1), holding=crowded, rules=RULES) == 30
+    assert target_quantity(weight=Decimal(-1), holding=crowded, rules=RULES) == -700
+    full = Holding(price=Decimal(10), others_long=Decimal(1_200))
+    assert target_quantity(weight=Decimal(1), holding=full, rules=RULES) == 0
+
+
 def test_cash_buffer_is_left_out() -> None:
     rules = SizingRules(
         capital=Decimal(50_000),

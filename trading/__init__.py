@@ -1,0 +1,1 @@
+"""The trading day, and the project: settings, addresses, entry points, embedded servers."""

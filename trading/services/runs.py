@@ -1,0 +1,261 @@
+"""Take a strategy through its day: fresh bars → signals → targets → intents → orders, and after the close → report.
+
+Each step's result is stored before the next begins. A run that is started again goes on behind its last completed
+step, and orders cannot double: their ids and idempotency keys follow from the run alone.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from execution.models import Account, Strategy
+from marketdata import calendar
+from signals.strategies.base import period_start
+from signals.strategies.registry import get_strategy
+from trading.errors import LeaseLostError, OrdersStillOpenError, RunBusyError, RunFailedError
+from trading.models import Run, RunStep
+from trading.services import steps
+from trading.states import AFTER_CLOSE, BEFORE_FILLS, RUN_OVER, RunState, StepName, StepState
+from trading.types import Sizing, Stopwatch
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=120)
+DAILY = "daily"
+
+Step = Callable[[steps.Work], dict[str, Any]]
+STEPS: dict[StepName, Step] = {
+    StepName.FRESHNESS: steps.check_bars,
+    StepName.SIGNALS: steps.make_signals,
+    StepName.TARGETS: steps.make_targets,
+    StepName.INTENTS: steps.make_intents,
+    StepName.BATCH: steps.submit_batch,
+    StepName.FILLS: steps.collect_fills,
+    StepName.REPORT: steps.write_report,
+}
+
+
+def run_strategy(
+    *,
+    account: Account,
+    strategy: Strategy,
+    trading_date: date,
+    kind: str = DAILY,
+    wall_now: datetime,
+    sizing: Sizing | None = None,
+    take_over: bool = False,
+) -> Run:
+    """Decide and send the orders of one strategy for one session; what was done before is not done again.
+
+    `sizing` counts when the run is new, the desk's own when it is None. `take_over` ignores another's lease: only for a
+    caller who knows that its holder is dead.
+    :raises RunBusyError: somebody else works on it
+    :raises RunFailedError: a step failed; stored, and starting the run again repeats that step
+    """
+    run = _find_or_create(account, strategy, trading_date, kind, wall_now, sizing)
+    if run.state in RUN_OVER or run.state == RunState.AWAITING_FILLS:
+        return run
+    watch = Stopwatch(wall_now)
+    claim = _claim(run, watch.now(), take_over=take_over)
+    _work(run, claim, BEFORE_FILLS, watch)
+    _release(run, claim, RunState.AWAITING_FILLS, watch.now())
+    return run
+
+
+def finish_run(*, run: Run, wall_now: datetime, take_over: bool = False) -> Run:
+    """Collect the fills and write the report; a run whose orders may still fill keeps waiting.
+
+    :raises RunBusyError: somebody else works on it
+    :raises RunFailedError: a step failed; stored
+    """
+    if run.state != RunState.AWAITING_FILLS:
+        return run
+    watch = Stopwatch(wall_now)
+    claim = _claim(run, watch.now(), take_over=take_over)
+    try:
+        _work(run, claim, AFTER_CLOSE, watch)
+    except OrdersStillOpenError as waiting:
+        logger.info("run_waits run_id=%s reason=%s", run.pk, waiting)
+        _release(run, claim, RunState.AWAITING_FILLS, watch.now())
+        return run
+    _release(run, claim, RunState.COMPLETED, watch.now())
+    logger.info("run_completed run_id=%s orders=%s denied=%s", run.pk, run.order_count, run.denied_count)
+    return run
+
+
+def skip_run(
+    *, account: Account, strategy: Strategy, trading_date: date, kind: str = DAILY, reason: str, wall_now: datetime
+) -> Run:
+    """Record that a session's run does not take place, and why; a run that exists is left as it is."""
+    run, _ = Run.objects.get_or_create(
+        account=account,
+        strategy=strategy,
+        trading_date=trading_date,
+        kind=kind,
+        defaults={**_new_fields(trading_date, wall_now), "sizing": {}, **_skipped(reason, wall_now)},
+    )
+    return run
+
+
+def rebalance_reason(account: Account, strategy: Strategy, trading_date: date, kind: str = DAILY) -> str:
+    """Say why the strategy does not renew its targets for this session; empty when it does.
+
+    A monthly strategy is due on the first session of a month on which it gets all its orders past the gate, so a
+    session missed, halted or denied is made up for on the next.
+    """
+    cadence = get_strategy(strategy.name).cadence
+    start = period_start(cadence, trading_date)
+    if start == trading_date:
+        return ""
+    done = Run.objects.filter(
+        account=account,
+        strategy=strategy,
+        kind=kind,
+        trading_date__gte=start,
+        trading_date__lt=trading_date,
+        state__in=(RunState.AWAITING_FILLS, RunState.COMPLETED),
+        denied_count=0,
+    )
+    latest = done.order_by("-trading_date").values_list("trading_date", flat=True).first()
+    return "" if latest is None else f"not a rebalance day: targets of this month are of {latest.isoformat()}"
+
+
+def _find_or_create(
+    account: Account, strategy: Strategy, trading_date: date, kind: str, wall_now: datetime, sizing: Sizing | None
+) -> Run:
+    key = {"account": account, "strategy": strategy, "trading_date": trading_date, "kind": kind}
+    run = Run.objects.filter(**key).first()
+    if run is None:
+        fields = _new_fields(trading_date, wall_now)
+        reason = rebalance_reason(account, strategy, trading_date, kind)
+        if reason:
+            fields |= {"sizing": {}, **_skipped(reason, wall_now)}
+        else:
+            fields["sizing"] = (sizing or steps.desk_sizing(account, strategy)).as_json()
+        run, _ = Run.objects.get_or_create(**key, defaults=fields)
+    run.account, run.strategy = account, strategy
+    return run
+
+
+def _new_fields(trading_date: date, wall_now: datetime) -> dict[str, Any]:
+    return {"as_of_date": calendar.previous_session(trading_date), "created_at": wall_now}
+
+
+def _skipped(reason: str, wall_now: datetime) -> dict[str, Any]:
+    return {"state": RunState.SKIPPED, "reason": reason, "finished_at": wall_now}
+
+
+def _claim(run: Run, now: datetime, *, take_over: bool) -> uuid.UUID:
+    """Take the lease in one fencing update.
+
+    :raises RunBusyError: another worker holds it, or the run is over meanwhile
+    """
+    claim = uuid.uuid4()
+    free = Q() if take_over else Q(claim__isnull=True) | Q(claimed_until__lt=now)
+    workable = Run.objects.filter(free, pk=run.pk).exclude(state__in=RUN_OVER)
+    fields: dict[str, Any] = {"claim": claim, "claimed_until": now + LEASE, "attempts": run.attempts + 1}
+    if run.state != RunState.AWAITING_FILLS:
+        fields |= {"state": RunState.RUNNING, "reason": "", "finished_at": None}
+        fields["started_at"] = run.started_at or now
+    if not workable.update(**fields):
+        raise RunBusyError(f"run {run.pk} is worked on by somebody else, or over")
+    for name, value in fields.items():
+        setattr(run, name, value)
+    return claim
+
+
+def _work(run: Run, claim: uuid.UUID, names: Iterable[StepName], watch: Stopwatch) -> None:
+    done = dict(run.steps.filter(state=StepState.COMPLETED).values_list("name", "output")) if run.attempts > 1 else {}
+    work = steps.Work(run=run, watch=watch, outputs={StepName(name): output for name, output in done.items()})
+    for name in names:
+        if name in work.outputs:
+            continue
+        started_at = watch.now()
+        try:
+            work.outputs[name] = STEPS[name](work)
+        except OrdersStillOpenError:
+            raise
+        except Exception as error:
+            _record_failure(run, claim, name, started_at, watch.now(), error)
+            raise RunFailedError(run.pk, name, str(error)) from error
+        _record(run, claim, name, started_at, watch.now(), output=work.outputs[name])
+    _summarise(run, work.outputs)
+
+
+def _summarise(run: Run, outputs: dict[StepName, dict[str, Any]]) -> None:
+    """Copy what lists and pages show from the steps to the run; `_release` writes it."""
+    run.signal_set_id = outputs[StepName.SIGNALS]["signal_set"]
+    run.order_count = outputs[StepName.BATCH]["accepted"]
+    run.denied_count = outputs[StepName.BATCH]["denied"]
+    run.report = outputs.get(StepName.REPORT, {})
+
+
+@transaction.atomic
+def _record(
+    run: Run,
+    claim: uuid.UUID,
+    name: StepName,
+    started_at: datetime,
+    finished_at: datetime,
+    *,
+    output: dict[str, Any] | None = None,
+    error: str = "",
+) -> None:
+    """Store how a step ended, if the lease is still ours. Locks: the run.
+
+    :raises LeaseLostError: somebody else took over
+    """
+    _update_fenced(run, claim, claimed_until=finished_at + LEASE)
+    step = RunStep(
+        run=run,
+        name=name,
+        state=StepState.FAILED if error else StepState.COMPLETED,
+        output=output or {},
+        error=error,
+        started_at=started_at,
+        finished_at=finished_at,
+    )
+    RunStep.objects.bulk_create(
+        [step],
+        update_conflicts=True,
+        unique_fields=["run", "name"],
+        update_fields=["state", "output", "error", "started_at", "finished_at"],
+    )
+
+
+def _record_failure(
+    run: Run, claim: uuid.UUID, name: StepName, started_at: datetime, now: datetime, error: Exception
+) -> None:
+    message = f"{type(error).__name__}: {error}"
+    logger.warning("run_failed run_id=%s step=%s error=%s", run.pk, name, message)
+    _record(run, claim, name, started_at, now, error=message)
+    _release(run, claim, RunState.FAILED, now, reason=f"{name}: {message}"[:500])
+
+
+def _release(run: Run, claim: uuid.UUID, state: RunState, now: datetime, *, reason: str = "") -> None:
+    over = state in (RunState.COMPLETED, RunState.FAILED)
+    _update_fenced(
+        run,
+        claim,
+        claim=None,
+        claimed_until=None,
+        state=state,
+        reason=reason,
+        finished_at=now if over else None,
+        signal_set_id=run.signal_set_id,
+        order_count=run.order_count,
+        denied_count=run.denied_count,
+        report=run.report,
+    )
+
+
+def _update_fenced(run: Run, fence: uuid.UUID, **fields: Any) -> None:
+    if not Run.objects.filter(pk=run.pk, claim=fence).update(**fields):
+        raise LeaseLostError(f"run {run.pk} was taken over by somebody else")
+    for name, value in fields.items():
+        setattr(run, name, value)

@@ -1,0 +1,237 @@
+"""The steps of a run, each from what the steps before it have stored to what it stores itself."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+from django.conf import settings
+
+from execution.models import Account, Order, Strategy
+from execution.services.orders import submit_orders
+from execution.states import OPEN
+from marketdata import calendar
+from marketdata import selectors as market
+from marketdata.models import Instrument
+from risk.types import OrderIntent, OrderType, Origin, Side, TimeInForce
+from signals.selectors import excluded_symbols, target_weights
+from signals.services.generation import generate_signals
+from signals.strategies.registry import get_strategy
+from trading import selectors
+from trading.errors import EmptyUniverseError, OrdersStillOpenError, StaleDataError
+from trading.models import Run
+from trading.states import StepName
+from trading.targets import Outcome, Target, intents_for, plan_targets
+from trading.types import Sizing, Stopwatch
+
+FRESHNESS_SESSIONS = 10
+"""How far back the newest bar of a stale symbol is looked for."""
+
+
+@dataclass(slots=True)
+class Work:
+    """A run in progress: its row, the time, and the outputs of its completed steps."""
+
+    run: Run
+    watch: Stopwatch
+    outputs: dict[StepName, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def sizing(self) -> Sizing:
+        """Return universe and money the run was started with."""
+        return Sizing.from_json(self.run.sizing)
+
+
+def desk_sizing(account: Account, strategy: Strategy) -> Sizing:
+    """Return what a strategy trades on the desk: every tradable instrument, with its share of the account's capital.
+
+    :raises EmptyUniverseError: no instrument is tradable
+    """
+    symbols = tuple(Instrument.objects.filter(tradable=True).order_by("symbol").values_list("symbol", flat=True))
+    if not symbols:
+        raise EmptyUniverseError("no instrument is tradable")
+    return Sizing(
+        symbols=symbols,
+        capital=account.starting_cash * strategy.capital_share,
+        max_position_size=Decimal(settings.MAX_POSITION_SIZE),
+    )
+
+
+def check_bars(work: Work) -> dict[str, Any]:
+    """Find the symbols with a bar of the as-of session (MD4: age counts in sessions, so a weekend ages nothing).
+
+    :raises StaleDataError: there is none at all
+    """
+    as_of = work.run.as_of_date
+    newest = _newest_bars(work.sizing.symbols, as_of)
+    stale = {symbol: day.isoformat() for symbol, day in newest.items() if day < as_of}
+    missing = sorted(set(work.sizing.symbols) - set(newest))
+    fresh = sorted(set(newest) - set(stale))
+    if not fresh:
+        raise StaleDataError(f"no symbol has a bar of {as_of.isoformat()}; stale: {stale or 'none'}; none: {missing}")
+    return {"as_of": as_of.isoformat(), "fresh": fresh, "stale": stale, "missing": missing}
+
+
+def _newest_bars(symbols: tuple[str, ...], as_of: date) -> dict[str, date]:
+    start = calendar.sessions_between(as_of - timedelta(days=2 * FRESHNESS_SESSIONS), as_of)[-FRESHNESS_SESSIONS]
+    frame = market.bars(symbols, start=start, end=as_of).group_by("symbol").agg(pl.col("date").max())
+    return dict(frame.select("symbol", "date").rows())
+
+
+def make_signals(work: Work) -> dict[str, Any]:
+    """Generate the strategy's signals on the fresh symbols as of the last close."""
+    signal_set = generate_signals(
+        strategy=get_strategy(work.run.strategy.name),
+        symbols=work.outputs[StepName.FRESHNESS]["fresh"],
+        as_of=work.run.as_of_date,
+        wall_now=work.watch.now(),
+    )
+    return {
+        "signal_set": signal_set.pk,
+        "weights": {symbol: f"{weight:f}" for symbol, weight in target_weights(signal_set).items()},
+        "excluded": excluded_symbols(signal_set),
+    }
+
+
+def make_targets(work: Work) -> dict[str, Any]:
+    """Size the weights on the strategy's capital with its profit so far, against what it holds and has open."""
+    weights = {symbol: Decimal(text) for symbol, text in work.outputs[StepName.SIGNALS]["weights"].items()}
+    book = selectors.strategy_book(work.run.account, work.run.strategy, weights)
+    rules = work.sizing.rules(profit=book.profit)
+    targets = plan_targets(weights=weights, holdings=book.holdings, rules=rules)
+    return {
+        "capital": f"{rules.capital:f}",
+        "profit": f"{book.profit:f}",
+        "targets": [_target_json(target) for target in targets],
+    }
+
+
+def make_intents(work: Work) -> dict[str, Any]:
+    """Turn the targets into orders; from here on a repeat sends these and no others."""
+    run, targets = work.run, [_target(stored) for stored in work.outputs[StepName.TARGETS]["targets"]]
+    key = f"{run.kind}:{run.strategy.name}:{run.trading_date.isoformat()}"
+    intents = intents_for(targets, strategy=run.strategy.name, key=key, source_ref=f"run:{run.pk}")
+    return {"intents": [_intent_json(intent) for intent in intents]}
+
+
+def submit_batch(work: Work) -> dict[str, Any]:
+    """Put the intents before the gate, as one batch; denials are results, not failures."""
+    intents = [_intent(stored) for stored in work.outputs[StepName.INTENTS]["intents"]]
+    results = submit_orders(intents=intents, account=work.run.account, wall_now=work.watch.now())
+    orders = [
+        {
+            "order": None if result.order is None else result.order.pk,
+            "client_order_id": "" if result.order is None else result.order.client_order_id,
+            "symbol": intent.symbol,
+            "side": str(intent.side),
+            "quantity": f"{intent.quantity:f}",
+            "denials": [denial.as_dict() for denial in result.denials],
+        }
+        for intent, result in zip(intents, results, strict=True)
+    ]
+    denied = sum(1 for order in orders if order["denials"])
+    return {"orders": orders, "accepted": len(orders) - denied, "denied": denied}
+
+
+def collect_fills(work: Work) -> dict[str, Any]:
+    """Read how the run's orders ended.
+
+    :raises OrdersStillOpenError: at least one may still fill
+    """
+    ids = [stored["order"] for stored in work.outputs[StepName.BATCH]["orders"] if stored["order"] is not None]
+    columns = ("id", "client_order_id", "status", "filled_quantity", "average_fill_price")
+    rows = Order.objects.filter(pk__in=ids).order_by("id").values(*columns) if ids else []
+    open_ids = [row["client_order_id"] for row in rows if row["status"] in OPEN]
+    if open_ids:
+        raise OrdersStillOpenError(f"{len(open_ids)} orders of run {work.run.pk} may still fill")
+    return {
+        "orders": [
+            {
+                "client_order_id": row["client_order_id"],
+                "status": row["status"],
+                "filled_quantity": f"{row['filled_quantity']:f}",
+                "average_fill_price": None if row["average_fill_price"] is None else f"{row['average_fill_price']:f}",
+            }
+            for row in rows
+        ]
+    }
+
+
+def write_report(work: Work) -> dict[str, Any]:
+    """Summarise the run: what was wanted, what passed, what filled, at what value (account currency)."""
+    batch, fills = work.outputs[StepName.BATCH], work.outputs[StepName.FILLS]["orders"]
+    codes = Counter(denial["code"] for order in batch["orders"] for denial in order["denials"])
+    traded = [
+        Decimal(fill["filled_quantity"]) * Decimal(fill["average_fill_price"])
+        for fill in fills
+        if fill["average_fill_price"] is not None
+    ]
+    signals = work.outputs[StepName.SIGNALS]
+    return {
+        "as_of": work.run.as_of_date.isoformat(),
+        "signal_set": signals["signal_set"],
+        "weights": signals["weights"],
+        "excluded": signals["excluded"],
+        "capital": work.outputs[StepName.TARGETS]["capital"],
+        "intents": len(batch["orders"]),
+        "accepted": batch["accepted"],
+        "denied": batch["denied"],
+        "denial_codes": dict(sorted(codes.items())),
+        "statuses": dict(sorted(Counter(fill["status"] for fill in fills).items())),
+        "traded_notional": f"{sum(traded, Decimal(0)):f}",
+    }
+
+
+def _target_json(target: Target) -> dict[str, Any]:
+    return {
+        "symbol": target.symbol,
+        "outcome": str(target.outcome),
+        "weight": None if target.weight is None else f"{target.weight:f}",
+        "price": None if target.price is None else f"{target.price:f}",
+        "target": f"{target.quantity:f}",
+        "held": f"{target.held_quantity:f}",
+        "trade": f"{target.trade_quantity:f}",
+    }
+
+
+def _target(stored: dict[str, Any]) -> Target:
+    return Target(
+        symbol=stored["symbol"],
+        outcome=Outcome(stored["outcome"]),
+        weight=None if stored["weight"] is None else Decimal(stored["weight"]),
+        price=None if stored["price"] is None else Decimal(stored["price"]),
+        quantity=Decimal(stored["target"]),
+        held_quantity=Decimal(stored["held"]),
+        trade_quantity=Decimal(stored["trade"]),
+    )
+
+
+def _intent_json(intent: OrderIntent) -> dict[str, Any]:
+    return {
+        "strategy": intent.strategy,
+        "symbol": intent.symbol,
+        "side": str(intent.side),
+        "quantity": f"{intent.quantity:f}",
+        "order_type": str(intent.order_type),
+        "time_in_force": str(intent.time_in_force),
+        "reduce_only": intent.reduce_only,
+        "idempotency_key": intent.idempotency_key,
+        "source_ref": intent.source_ref,
+    }
+
+
+def _intent(stored: dict[str, Any]) -> OrderIntent:
+    return OrderIntent(
+        strategy=stored["strategy"],
+        symbol=stored["symbol"],
+        side=Side(stored["side"]),
+        quantity=Decimal(stored["quantity"]),
+        order_type=OrderType(stored["order_type"]),
+        time_in_force=TimeInForce(stored["time_in_force"]),
+        reduce_only=stored["reduce_only"],
+        idempotency_key=stored["idempotency_key"],
+        origin=Origin.RUN,
+        source_ref=stored["source_ref"],
+    )
