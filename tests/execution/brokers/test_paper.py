@@ -1,5 +1,6 @@
 from datetime import timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, OperationalError, transaction
@@ -315,9 +316,12 @@ class TestConstraints:
     @pytest.mark.parametrize("column", ["quantity", "price", "fee", "broker_execution_id"])
     def test_a_fill_without_its_numbers_is_refused_by_the_database(self, broker, column):
         broker.submit(make_request(), at=AT)
-        broker.advance([opening()])
-        with pytest.raises(IntegrityError), transaction.atomic():
-            PaperReport.objects.filter(kind="fill").update(**{column: None})
+        order = PaperOrder.objects.get()
+        numbers = {"quantity": 10, "price": 100, "fee": 0, "broker_execution_id": uuid4(), column: None}
+        with pytest.raises(IntegrityError, match="paperreport_fill_has_numbers"), transaction.atomic():
+            PaperReport.objects.create(
+                venue=order.venue, sequence=2, order=order, kind="fill", at=AT, cumulative_quantity=10, **numbers
+            )
 
     @pytest.mark.parametrize("change", [{"participation": 0}, {"slippage_model": "guess"}, {"commission_bps": -1}])
     def test_impossible_settings_are_refused_by_the_database(self, broker, change):
