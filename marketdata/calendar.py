@@ -98,6 +98,13 @@ def sessions_between(first: date, last: date) -> list[date]:
     return table.days[bisect_left(table.days, first) : bisect_right(table.days, last)]
 
 
+def latest_sessions(day: date, count: int) -> list[date]:
+    """List the last `count` sessions up to and including the date, ascending."""
+    table = session_table()
+    end = _within(bisect_right(table.days, day) - 1, day) + 1
+    return table.days[max(end - count, 0) : end]
+
+
 def trading_date(at: datetime) -> date:
     """Return the session an instant belongs to: up to and including its close; later, the next session.
 

@@ -49,9 +49,10 @@ class QuarantineStatus(models.TextChoices):
 
 
 class ImportState(models.TextChoices):
+    """An import that stays `running` was interrupted; the same bars go on after its cursor."""
+
     RUNNING = "running"
     DONE = "done"
-    FAILED = "failed"
 
 
 class PriceUnavailable(models.TextChoices):
