@@ -120,6 +120,12 @@ def latest_session(at: datetime) -> date:
     return table.days[_within(bisect_right(table.opens, _aware(at)) - 1, at)]
 
 
+def last_closed_session(at: datetime) -> date:
+    """Return the last session that was complete at that instant: its bar is the newest one that may be known."""
+    table = session_table()
+    return table.days[_within(bisect_right(table.closes, _aware(at)) - 1, at)]
+
+
 def is_open(at: datetime) -> bool:
     """Say whether regular trading is on: from the open, up to but not including the close."""
     table = session_table()
