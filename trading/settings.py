@@ -1,69 +1,97 @@
-"""Settings of the project, read from the environment; what cannot be right stops the start with one line."""
+"""Settings of the project, all read from the environment; the README names the variables.
+
+A wrong value stops the start with one line that names the variable, what was read and what is allowed.
+"""
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
+import django_stubs_ext
 from csp.constants import NONE, SELF
 
-from trading.embedded import EmbeddedServers
+from ops_console.api.openapi_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+from trading import embedded
 from trading.environment import ConfigurationError, Reader
-from trading.logs import logging_settings
+from trading.log_config import configure_structlog, logging_settings
 from trading.secret_key import development_key
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
 env = Reader(os.environ)
 
-# The installation
-BASE_DIR = REPOSITORY
-VAR_DIR = Path(env.text("VAR_DIR", str(REPOSITORY / "var"))).resolve()
+# What kind of installation, and where it keeps its files
+
 ENVIRONMENT = env.choice("ENVIRONMENT", "dev", ("dev", "test", "staging", "production"))
-PUBLIC = ENVIRONMENT in ("staging", "production")
-PROCESS_ROLE = env.choice(
-    "PROCESS_ROLE", "command", ("command", "web", "api", "worker", "clock", "stream", "dispatcher")
-)
-DEBUG = False
-SECRET_KEY = env.text("SECRET_KEY")
-if not SECRET_KEY and PUBLIC:
-    env.complain("SECRET_KEY", "", f"a random text of at least 50 characters when ENVIRONMENT is {ENVIRONMENT}")
-SECRET_KEY = SECRET_KEY or development_key(VAR_DIR)
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", () if PUBLIC else ("127.0.0.1", "localhost", "[::1]", "testserver"))
-ALLOWED_ORIGINS = env.words("ALLOWED_ORIGINS")
-if PUBLIC and not ALLOWED_HOSTS:
-    env.complain("ALLOWED_HOSTS", "", f"host names, comma between, when ENVIRONMENT is {ENVIRONMENT}")
-TRUSTED_PROXY_IPS = env.networks("TRUSTED_PROXY_IPS", () if PUBLIC else ("127.0.0.1", "::1"))
-PORT = env.integer("PORT", 8000, minimum=1, maximum=65535)
+PUBLIC = ENVIRONMENT in {"staging", "production"}  # other people reach it over a network
+DEBUG = env.boolean("DEBUG", default=False)
+VAR_DIR = env.path("VAR_DIR", BASE_DIR / "var")
+LAKE_DIR = env.path("LAKE_DIR", VAR_DIR / "lake")
+PORT = env.integer("PORT", 8000, minimum=1, maximum=65534)
+PROCESS_ROLE = env.text("PROCESS_ROLE", "command")  # set by the supervisor: web, api, worker, clock, …
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOG_FORMAT = env.choice("LOG_FORMAT", "json" if PUBLIC else "console", ("json", "console"))
 
 # Trading
-TRADING_MODE = env.choice("TRADING_MODE", "paper", ("dry_run", "paper", "alpaca_paper", "alpaca_live"))
+
+TRADING_MODES = ("dry_run", "paper", "alpaca_paper", "alpaca_live")
+TRADING_MODE = env.choice("TRADING_MODE", "paper", TRADING_MODES)
 if env.boolean("DRY_RUN", default=False):
     TRADING_MODE = "dry_run"
 LIVE_TRADING_ACCOUNT = env.text("LIVE_TRADING_ACCOUNT")
-if TRADING_MODE == "alpaca_live" and not LIVE_TRADING_ACCOUNT:
-    env.complain("LIVE_TRADING_ACCOUNT", "", "the broker's account number when TRADING_MODE is alpaca_live")
+STRATEGY_ID = env.text("STRATEGY_ID")
+CAPITAL = env.decimal("CAPITAL", "100000", above="0", maximum="1000000000")
+MAX_POSITION_SIZE = env.integer("MAX_POSITION_SIZE", 1_000, minimum=1, maximum=10_000_000)  # shares
+DATA_FRESHNESS_MINUTES = env.integer("DATA_FRESHNESS_MINUTES", 30, minimum=1, maximum=1_440)
+OUTLIER_THRESHOLD = env.decimal("OUTLIER_THRESHOLD", "0.30", above="0", maximum="10")  # share of the previous close
+RECONCILIATION_INTERVAL_SECONDS = env.integer("RECONCILIATION_INTERVAL_SECONDS", 60, minimum=5, maximum=86_400)
+REPLAY_SPEED = env.integer("REPLAY_SPEED", 390, minimum=1, maximum=100_000)  # market seconds in a wall second
+PAPER_RUN_SYMBOLS = env.words("PAPER_RUN_SYMBOLS", ("AAPL", "FB", "GOOG", "IBM", "MSFT"))
+PAPER_RUN_CAPITAL = env.decimal("PAPER_RUN_CAPITAL", str(CAPITAL), above="0", maximum="1000000000")
+PAPER_RUN_MAX_POSITION_SIZE = env.integer(
+    "PAPER_RUN_MAX_POSITION_SIZE", MAX_POSITION_SIZE, minimum=1, maximum=10_000_000
+)
+
 ALPACA_API_KEY_ID = env.text("ALPACA_API_KEY_ID")
 ALPACA_API_SECRET_KEY = env.text("ALPACA_API_SECRET_KEY")
-ALPACA_BASE_URL = env.address("ALPACA_BASE_URL", ("http", "https"))
-ALPACA_DATA_URL = env.address("ALPACA_DATA_URL", ("http", "https"))
-ALPACA_STREAM_URL = env.address("ALPACA_STREAM_URL", ("ws", "wss"))
-WEBHOOK_SECRET = env.text("WEBHOOK_SECRET")
-MODEL_SIGNING_KEY = env.text("MODEL_SIGNING_KEY")
-STRATEGY_ID = env.text("STRATEGY_ID", "momentum")
-CAPITAL = env.decimal("CAPITAL", "100000", above="0", maximum="1000000000000")
-MAX_POSITION_SIZE = env.integer("MAX_POSITION_SIZE", 1000, minimum=1, maximum=10**9)
-DATA_FRESHNESS_MINUTES = env.integer("DATA_FRESHNESS_MINUTES", 30, minimum=1, maximum=100_000)
-OUTLIER_THRESHOLD = env.decimal("OUTLIER_THRESHOLD", "0.30", above="0", maximum="100")
-RECONCILIATION_INTERVAL_SECONDS = env.integer("RECONCILIATION_INTERVAL_SECONDS", 60, minimum=1, maximum=86_400)
-PAPER_RUN_SYMBOLS = env.words("PAPER_RUN_SYMBOLS", ("AAPL", "FB", "GOOG", "IBM", "MSFT"))
-PAPER_RUN_CAPITAL = env.decimal("PAPER_RUN_CAPITAL", str(CAPITAL), above="0", maximum="1000000000000")
-PAPER_RUN_MAX_POSITION_SIZE = env.integer("PAPER_RUN_MAX_POSITION_SIZE", MAX_POSITION_SIZE, minimum=1, maximum=10**9)
-LAKE_DIR = Path(env.text("LAKE_DIR", str(VAR_DIR / "lake")))
-SECRETS_VALIDATION_MODE = env.choice("SECRETS_VALIDATION_MODE", "warn", ("strict", "warn"))
-LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
-LOG_FORMAT = env.choice("LOG_FORMAT", "json" if PUBLIC else "console", ("json", "console"))
-DATABASE_URL = env.address("DATABASE_URL", ("postgres", "postgresql"))
+ALPACA_BASE_URL = env.address("ALPACA_BASE_URL", ("https", "http"))
+ALPACA_DATA_URL = env.address("ALPACA_DATA_URL", ("https", "http"))
+ALPACA_STREAM_URL = env.address("ALPACA_STREAM_URL", ("wss", "ws"))
+
+if TRADING_MODE.startswith("alpaca") and not (ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY):
+    env.complain("ALPACA_API_KEY_ID, ALPACA_API_SECRET_KEY", "", f"both set when TRADING_MODE is {TRADING_MODE}")
+if TRADING_MODE == "alpaca_live" and not LIVE_TRADING_ACCOUNT:
+    env.complain("LIVE_TRADING_ACCOUNT", "", "the account number at the broker when TRADING_MODE is alpaca_live")
+
+# Secrets: an installation that others reach must bring its own, unless it chooses to be warned only
+
+SECRETS_VALIDATION_MODE = env.choice("SECRETS_VALIDATION_MODE", "strict" if PUBLIC else "warn", ("strict", "warn"))
+STRICT_SECRETS = SECRETS_VALIDATION_MODE == "strict"
+SECRET_KEY = env.secret("SECRET_KEY", required=PUBLIC, minimum=50 if PUBLIC else 1)
+WEBHOOK_SECRET = env.secret("WEBHOOK_SECRET", required=STRICT_SECRETS)
+MODEL_SIGNING_KEY = env.secret("MODEL_SIGNING_KEY", required=STRICT_SECRETS)
+INTERNAL_TOKEN_SECRETS = env.secrets_after("INTERNAL_TOKEN_SECRET_")
+
+# Who may ask
+
+LOOPBACK = ("127.0.0.1", "::1")
+ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", () if PUBLIC else ("localhost", "127.0.0.1", "[::1]", "testserver")))
+ALLOWED_ORIGINS = env.origins("ALLOWED_ORIGINS")
+TRUSTED_PROXY_IPS = env.networks("TRUSTED_PROXY_IPS", () if PUBLIC else LOOPBACK)
+CSRF_TRUSTED_ORIGINS = list(ALLOWED_ORIGINS)
+if PUBLIC and not ALLOWED_HOSTS:
+    env.complain("ALLOWED_HOSTS", "", "the host names of this installation between commas")
+if PUBLIC and not TRUSTED_PROXY_IPS:
+    env.complain("TRUSTED_PROXY_IPS", "", "the addresses of the proxies in front, or 127.0.0.1")
+if PUBLIC and DEBUG:
+    env.complain("DEBUG", "true", f"false when ENVIRONMENT is {ENVIRONMENT}")
+
+# Servers: those of the environment, else embedded ones in VAR_DIR
+
+given_database = env.database("DATABASE_URL")
 REDIS_URL = env.address("REDIS_URL", ("redis", "rediss", "unix"))
 
 try:
@@ -72,40 +100,40 @@ except ConfigurationError as error:
     sys.stderr.write(f"{error}\n")
     raise SystemExit(2) from None
 
-# Servers: the configured ones, or real ones from wheels
-EMBEDDED = EmbeddedServers(VAR_DIR, durable=ENVIRONMENT != "test")
-if not env.boolean("PORTCULLIS_NO_SERVERS", default=False):
-    DATABASE_URL = DATABASE_URL or EMBEDDED.database_url()
-    REDIS_URL = REDIS_URL or EMBEDDED.redis_url()
+VAR_DIR.mkdir(parents=True, exist_ok=True)
+SECRET_KEY = SECRET_KEY or development_key(VAR_DIR)
+layout = embedded.layout_of(VAR_DIR)
+if embedded.needed(sys.argv):
+    embedded.use_servers(layout, postgres=not given_database, redis=not REDIS_URL)
+REDIS_URL = REDIS_URL or layout.redis_url
+REDIS_PREFIX = "portcullis"
 
+# Database. Only processes that answer requests share a pool: the others fork, or keep one connection. The statements
+# of the order path are prepared; a generic plan spares planning them anew, which takes longer than running them.
 
-def database_settings(url: str) -> dict[str, Any]:
-    """Return Django's form of a PostgreSQL URL; query parameters go to libpq."""
-    parts = urlsplit(url)
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    # The order path's statements are planned once: planning them anew takes longer than running them.
-    options: dict[str, Any] = {"options": "-c plan_cache_mode=force_generic_plan", "prepare_threshold": 2}
-    host = query.pop("host", parts.hostname or "")
-    # Pools only where many requests share a process; they do not survive the forks of the worker.
-    if PROCESS_ROLE in ("web", "api"):
-        options["pool"] = {"min_size": 1, "max_size": 5 if PROCESS_ROLE == "api" else 20, "timeout": 5}
-    return {
+POOLED = PROCESS_ROLE in {"web", "api"}
+options: dict[str, Any] = {"options": "-c plan_cache_mode=force_generic_plan"}
+if POOLED:
+    options["pool"] = {"min_size": 1, "max_size": 5 if PROCESS_ROLE == "api" else 20, "timeout": 5}
+embedded_database = {
+    "NAME": embedded.DATABASE,
+    "USER": "postgres",
+    "HOST": str(layout.postgres_socket_dir),
+    "PORT": str(embedded.POSTGRES_PORT),
+}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": (given_database or embedded_database)
+    | {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": host,
-        "PORT": parts.port or "",
-        "CONN_MAX_AGE": 0 if "pool" in options else None,
+        "OPTIONS": given_database.get("OPTIONS", {}) | options,
+        "CONN_MAX_AGE": 0 if POOLED else 600,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": options | query,
     }
-
-
-DATABASES = {"default": database_settings(DATABASE_URL or "postgresql:///portcullis")}
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# The project
+# Applications
+
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.admin",
@@ -113,7 +141,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "channels",
     "django_q",
@@ -130,10 +157,10 @@ INSTALLED_APPS = [
     "ops_console",
 ]
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
     "ops_console.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -155,51 +182,49 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ],
+            ]
         },
-    },
+    }
 ]
-USE_TZ = True
-TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-us"
-USE_I18N = False
 
-# Static files: ours, and the chart library's standalone file from its wheel
-STATIC_URL = "static/"
-STATIC_ROOT = VAR_DIR / "static"
-WHITENOISE_USE_FINDERS = not PUBLIC
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# People: sessions live in the database, because Redis may go away
 
-# People and sessions; sessions live in the database, so that they outlive Redis
-LOGIN_URL = "/login"
+LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login/"
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-PASSWORD_HASHERS = (
-    ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    if ENVIRONMENT == "test"
-    else ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
-)
+CSRF_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+if ENVIRONMENT == "test":  # slow on purpose elsewhere
+    PASSWORD_HASHERS.insert(0, "django.contrib.auth.hashers.MD5PasswordHasher")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
 # Headers
+
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SECURE_SSL_REDIRECT = PUBLIC
-SECURE_HSTS_SECONDS = 31_536_000 if PUBLIC else 0
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]  # asked from inside, without TLS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if PUBLIC else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = PUBLIC
 SECURE_HSTS_PRELOAD = PUBLIC
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC else None
-SECURE_REDIRECT_EXEMPT = [r"^health/"]
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC
-CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+SESSION_COOKIE_SECURE = PUBLIC
+CSRF_COOKIE_SECURE = PUBLIC
+if PUBLIC:  # TLS ends at the proxy in front
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -212,14 +237,46 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
         "form-action": [SELF],
         "object-src": [NONE],
-    },
+    }
 }
 
-# Work beside requests: the ORM broker redelivers what a killed worker had, and enqueues inside the caller's transaction
-Q_CLUSTER = {
+# Static files: found where they are in development, collected and hashed elsewhere
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
+WHITENOISE_USE_FINDERS = not PUBLIC
+STATICFILES_DIRS: list[Any] = [BASE_DIR / "static"]
+charts = find_spec("lwcharts")
+if charts is not None and charts.origin is not None:  # vendor/lightweight-charts.standalone.production.js
+    STATICFILES_DIRS.append(("vendor", str(Path(charts.origin).parent / "vendor")))
+HASHED_FILES = "whitenoise.storage.CompressedManifestStaticFilesStorage"
+PLAIN_FILES = "django.contrib.staticfiles.storage.StaticFilesStorage"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": HASHED_FILES if PUBLIC else PLAIN_FILES},
+}
+
+# Live news: one subscription a process, fanned out inside it. redis-py's default socket timeout would end idle
+# consumers.
+
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_timeout": None, "max_connections": 1_000}],
+            "prefix": REDIS_PREFIX,
+        },
+    }
+}
+
+# Background work lives in PostgreSQL: a killed worker's task comes back, and a task is stored in the transaction that
+# asks for it. At most three attempts, and never a storm of missed schedules.
+
+Q_CLUSTER: dict[str, Any] = {
     "name": "portcullis",
     "orm": "default",
-    "workers": 1,
+    "workers": 2,
     "timeout": 30,
     "retry": 120,
     "max_attempts": 3,
@@ -227,25 +284,24 @@ Q_CLUSTER = {
     "catch_up": False,
     "queue_limit": 2,
     "bulk": 1,
-    "poll": 0.2,
-    "label": "tasks",
+    "poll": 0.5,
+    "save_limit": 1_000,
 }
-
-# News to browsers; a consumer blocks longer than redis-py's default time-out allows
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "max_connections": 100}]},
-    },
-}
-# Counters of log-in attempts and the like; each process has its own, because Redis may be away
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
-REST_FRAMEWORK = {
+# REST API: each view names its authentication; the OpenAPI settings are in ops_console/api/openapi_settings.py
+
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
 }
 
-LOGGING_CONFIG = None
-logging_settings(level=LOG_LEVEL, form=LOG_FORMAT, role=PROCESS_ROLE)
+# Time, language, logs
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+LANGUAGE_CODE = "en-us"
+LOGGING = logging_settings(level=LOG_LEVEL, log_format=LOG_FORMAT)
+configure_structlog()

@@ -1,9 +1,5 @@
-"""Every address of the platform."""
+"""Addresses of the project: everything a person or a client touches is in the console."""
 
-from django.contrib import admin
 from django.urls import include, path
 
-urlpatterns = [
-    path("admin/", admin.site.urls),
-    path("", include("ops_console.urls")),
-]
+urlpatterns = [path("", include("ops_console.urls"))]
