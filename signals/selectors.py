@@ -16,9 +16,7 @@ def latest_signal_set(strategy: str, *, until: date | None = None) -> SignalSet 
     return sets.order_by("-as_of_date", "-pk").first()
 
 
-def signals(
-    *, strategy: str | None = None, as_of: date | None = None, symbol: str | None = None
-) -> QuerySet[Signal]:
+def signals(*, strategy: str | None = None, as_of: date | None = None, symbol: str | None = None) -> QuerySet[Signal]:
     """Return signals with set and instrument, newest first, filtered by what is given."""
     rows = Signal.objects.select_related("signal_set", "instrument").order_by(
         "-signal_set__as_of_date", "signal_set__strategy", "-signal_set", "rank"

@@ -50,9 +50,7 @@ class Run(models.Model):
                 condition=Q(
                     state__in=[RunState.COMPLETED, RunState.FAILED, RunState.SKIPPED], finished_at__isnull=False
                 )
-                | Q(
-                    state__in=[RunState.PENDING, RunState.RUNNING, RunState.AWAITING_FILLS], finished_at__isnull=True
-                ),
+                | Q(state__in=[RunState.PENDING, RunState.RUNNING, RunState.AWAITING_FILLS], finished_at__isnull=True),
             ),
             models.CheckConstraint(
                 name="run_claim_has_lease",

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
+import structlog
 from django.db import transaction
 
 from marketdata import calendar
@@ -19,7 +19,7 @@ from signals.models import ExcludedReason, Signal, SignalSet
 from signals.strategies.base import SCORE_SCHEMA, SignalStrategy
 from signals.strategies.registry import code_version
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,7 @@ class Admitted:
     excluded: dict[str, ExcludedReason]
 
 
-def generate_signals(
-    *, strategy: SignalStrategy, symbols: Sequence[str], as_of: date, wall_now: datetime
-) -> SignalSet:
+def generate_signals(*, strategy: SignalStrategy, symbols: Sequence[str], as_of: date, wall_now: datetime) -> SignalSet:
     """Return the stored signals of these inputs; compute and store them when they are new.
 
     Prices are adjusted for dividends and splits as known on `as_of`, and no row after it is read.
@@ -49,7 +47,7 @@ def generate_signals(
     scores = strategy.scores(bars, as_of).select(SCORE_SCHEMA.names()).cast(dict(SCORE_SCHEMA))
     admitted = admit(scores, symbols=sorted(instruments), as_of=as_of)
     for symbol, reason in admitted.excluded.items():
-        logger.info("signal_excluded strategy=%s as_of=%s symbol=%s reason=%s", strategy.name, as_of, symbol, reason)
+        log.info("signal_excluded", strategy=strategy.name, as_of=str(as_of), symbol=symbol, reason=str(reason))
     weights = strategy.weights(admitted.scores)
     return _store(strategy, identity, sorted(instruments), scores, admitted, weights, instruments, wall_now)
 

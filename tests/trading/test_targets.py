@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk.types import Side, TimeInForce
-from trading.targets import Holding, Outcome, SizingRules, intents_for, plan_targets, target_quantity
+from trading.targets import (
+    Holding,
+    Outcome,
+    SizingRules,
+    intents_for,
+    plan_targets,
+    target_quantity,
+)
 
 RULES = SizingRules(
     capital=Decimal(50_000), max_position_size=Decimal(1_000), min_trade_notional=Decimal(500), cash_buffer=Decimal(0)

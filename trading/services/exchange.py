@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from execution.matching.events import ClosingAuction, MarketEvent, OpeningAuction, QuoteTick, SessionEnd
+from execution.matching.events import (
+    ClosingAuction,
+    MarketEvent,
+    OpeningAuction,
+    QuoteTick,
+    SessionEnd,
+)
 from marketdata import calendar
 from marketdata.providers.replay import ReplayProvider
 from marketdata.types import QuoteUpdate
@@ -56,7 +62,9 @@ def ticks(
     part = Decimal((until - max(after, opened)) // timedelta(seconds=1)) / ((closed - opened) // timedelta(seconds=1))
     bars = provider.bars_on(day)
     return [
-        QuoteTick(quote.symbol, quote.bid, quote.ask, quote.last, bars[quote.symbol].volume * max(part, Decimal(0)), until)
+        QuoteTick(
+            quote.symbol, quote.bid, quote.ask, quote.last, bars[quote.symbol].volume * max(part, Decimal(0)), until
+        )
         for quote in quotes
         if quote.last is not None and quote.symbol in bars
     ]

@@ -23,7 +23,12 @@ from marketdata.models import CorporateAction
 from marketdata.providers.replay import ReplayProvider
 from marketdata.services.quotes import store_quotes
 from marketdata.types import ActionKind, QuoteUpdate
-from trading.services.exchange import closing_events, closing_quotes, opening_events, opening_quotes
+from trading.services.exchange import (
+    closing_events,
+    closing_quotes,
+    opening_events,
+    opening_quotes,
+)
 
 TICK = Decimal("0.01")
 DISPATCH_BATCH = 500
@@ -84,9 +89,7 @@ def dispatch_all(desk: Desk, wall_now: datetime) -> None:
     :raises RuntimeError: orders keep coming back unsent
     """
     for _ in range(MAX_DISPATCH_ROUNDS):
-        report = dispatch_once(
-            account=desk.account, broker=desk.broker, wall_now=wall_now, limit=DISPATCH_BATCH
-        )
+        report = dispatch_once(account=desk.account, broker=desk.broker, wall_now=wall_now, limit=DISPATCH_BATCH)
         if report.sent + report.denied + report.dry_run < DISPATCH_BATCH:
             return
     raise RuntimeError(f"{MAX_DISPATCH_ROUNDS} rounds of dispatch did not empty the queue of {desk.account.name}")

@@ -7,7 +7,6 @@ the same orders and numbers.
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import date, datetime, timedelta
 from time import perf_counter_ns
 
 import polars as pl
+import structlog
 from django.db import connection, transaction
 
 from execution.models import Account, Strategy
@@ -31,12 +31,19 @@ from signals.strategies.registry import code_version, get_strategy, strategy_nam
 from trading import selectors
 from trading.errors import ReplayParameterError
 from trading.models import ReplayRun, Run
-from trading.services.market_day import Desk, before_open, close_books, dispatch_all, hold_closing, hold_opening
+from trading.services.market_day import (
+    Desk,
+    before_open,
+    close_books,
+    dispatch_all,
+    hold_closing,
+    hold_opening,
+)
 from trading.services.runs import finish_run, run_strategy
 from trading.states import ReplayState, RunState, Stage
 from trading.types import ReplayParameters, Sizing
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 RUNS_BEFORE_OPEN = timedelta(minutes=25)
 STAGES = tuple(Stage)
@@ -134,7 +141,9 @@ def _require_names(parameters: ReplayParameters) -> None:
     symbols = set(Instrument.objects.filter(tradable=True).values_list("symbol", flat=True))
     unknown = [symbol for symbol in parameters.symbols if symbol not in symbols]
     if unknown or not parameters.symbols:
-        raise ReplayParameterError(f"--symbols: got {' '.join(unknown) or 'none'}, allowed: {', '.join(sorted(symbols))}")
+        raise ReplayParameterError(
+            f"--symbols: got {' '.join(unknown) or 'none'}, allowed: {', '.join(sorted(symbols))}"
+        )
     if not parameters.capital.is_finite() or parameters.capital <= 0:
         raise ReplayParameterError(f"--capital: got {parameters.capital}, allowed: an amount above 0")
     if not parameters.max_position_size.is_finite() or parameters.max_position_size < 1:
@@ -161,7 +170,7 @@ def _claimed(parameters: ReplayParameters, wall_now: datetime, *, fresh: bool) -
         row = _create(parameters, digest, wall_now)
         _try_lock(row)
     else:
-        logger.info("replay_resumed replay_id=%s after=%s", row.pk, row.last_completed_date)
+        log.info("replay_resumed", replay_id=row.pk, after=str(row.last_completed_date))
     try:
         yield row
     finally:
@@ -193,7 +202,7 @@ def _create(parameters: ReplayParameters, digest: str, wall_now: datetime) -> Re
         end_date=parameters.end,
         created_at=wall_now,
     )
-    logger.info("replay_created replay_id=%s account=%s", row.pk, name)
+    log.info("replay_created", replay_id=row.pk, account=name)
     return row
 
 

@@ -4,12 +4,12 @@ Each step's result is stored before the next begins. A run that is started again
 step, and orders cannot double: their ids and idempotency keys follow from the run alone.
 """
 
-import logging
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.db.models import Q
 
@@ -17,13 +17,25 @@ from execution.models import Account, Strategy
 from marketdata import calendar
 from signals.strategies.base import period_start
 from signals.strategies.registry import get_strategy
-from trading.errors import LeaseLostError, OrdersStillOpenError, RunBusyError, RunFailedError
+from trading.errors import (
+    LeaseLostError,
+    OrdersStillOpenError,
+    RunBusyError,
+    RunFailedError,
+)
 from trading.models import Run, RunStep
 from trading.services import steps
-from trading.states import AFTER_CLOSE, BEFORE_FILLS, RUN_OVER, RunState, StepName, StepState
+from trading.states import (
+    AFTER_CLOSE,
+    BEFORE_FILLS,
+    RUN_OVER,
+    RunState,
+    StepName,
+    StepState,
+)
 from trading.types import Sizing, Stopwatch
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=120)
 DAILY = "daily"
@@ -80,11 +92,11 @@ def finish_run(*, run: Run, wall_now: datetime, take_over: bool = False) -> Run:
     try:
         _work(run, claim, AFTER_CLOSE, watch)
     except OrdersStillOpenError as waiting:
-        logger.info("run_waits run_id=%s reason=%s", run.pk, waiting)
+        log.info("run_waits", run_id=run.pk, reason=str(waiting))
         _release(run, claim, RunState.AWAITING_FILLS, watch.now())
         return run
     _release(run, claim, RunState.COMPLETED, watch.now())
-    logger.info("run_completed run_id=%s orders=%s denied=%s", run.pk, run.order_count, run.denied_count)
+    log.info("run_completed", run_id=run.pk, orders=run.order_count, denied=run.denied_count)
     return run
 
 
@@ -232,7 +244,7 @@ def _record_failure(
     run: Run, claim: uuid.UUID, name: StepName, started_at: datetime, now: datetime, error: Exception
 ) -> None:
     message = f"{type(error).__name__}: {error}"
-    logger.warning("run_failed run_id=%s step=%s error=%s", run.pk, name, message)
+    log.warning("run_failed", run_id=run.pk, step=str(name), error=message)
     _record(run, claim, name, started_at, now, error=message)
     _release(run, claim, RunState.FAILED, now, reason=f"{name}: {message}"[:500])
 

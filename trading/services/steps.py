@@ -2,11 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import polars as pl
 from django.conf import settings
 
 from execution.models import Account, Order, Strategy
@@ -14,6 +13,7 @@ from execution.services.orders import submit_orders
 from execution.states import OPEN
 from marketdata import calendar
 from marketdata import selectors as market
+from marketdata.freshness import check_freshness
 from marketdata.models import Instrument
 from risk.types import OrderIntent, OrderType, Origin, Side, TimeInForce
 from signals.selectors import excluded_symbols, target_weights
@@ -60,24 +60,26 @@ def desk_sizing(account: Account, strategy: Strategy) -> Sizing:
 
 
 def check_bars(work: Work) -> dict[str, Any]:
-    """Find the symbols with a bar of the as-of session (MD4: age counts in sessions, so a weekend ages nothing).
+    """Find the symbols with a bar of the as-of session (MD4); the others are named and left out.
 
     :raises StaleDataError: there is none at all
     """
-    as_of = work.run.as_of_date
-    newest = _newest_bars(work.sizing.symbols, as_of)
-    stale = {symbol: day.isoformat() for symbol, day in newest.items() if day < as_of}
-    missing = sorted(set(work.sizing.symbols) - set(newest))
-    fresh = sorted(set(newest) - set(stale))
-    if not fresh:
-        raise StaleDataError(f"no symbol has a bar of {as_of.isoformat()}; stale: {stale or 'none'}; none: {missing}")
-    return {"as_of": as_of.isoformat(), "fresh": fresh, "stale": stale, "missing": missing}
-
-
-def _newest_bars(symbols: tuple[str, ...], as_of: date) -> dict[str, date]:
+    as_of, symbols = work.run.as_of_date, work.sizing.symbols
     start = calendar.sessions_between(as_of - timedelta(days=2 * FRESHNESS_SESSIONS), as_of)[-FRESHNESS_SESSIONS]
-    frame = market.bars(symbols, start=start, end=as_of).group_by("symbol").agg(pl.col("date").max())
-    return dict(frame.select("symbol", "date").rows())
+    report = check_freshness(
+        market.bars(symbols, start=start, end=as_of),
+        timedelta(0),
+        now=calendar.session_close(as_of),
+        expected=list(symbols),
+    )
+    if not report.fresh_symbols:
+        raise StaleDataError(f"no symbol has a bar of {as_of.isoformat()}: {report.detail}")
+    return {
+        "as_of": as_of.isoformat(),
+        "fresh": report.fresh_symbols,
+        "stale_seconds": report.stale_symbols,
+        "missing": report.missing_symbols,
+    }
 
 
 def make_signals(work: Work) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""Look at the clock and put what is due into the worker's queue."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from execution.selectors import desk_account
+from marketdata.clock import wall_now
+from marketdata.types import FeedKind
+from trading.management.worker import WorkerCommand
+from trading.services.schedule import Due, due_work
+from trading.tasks import enqueue
+
+HEARTBEAT_EVERY = timedelta(seconds=10)
+ASK_AGAIN_AFTER = timedelta(seconds=30)
+FAST_SPEED = 10
+
+
+class Command(WorkerCommand):
+    """Each second, and four times a second while a replay runs fast.
+
+    What was enqueued is remembered for half a minute, so that a task that is still due is not asked for with every round.
+    Two clocks do no harm: each task is idempotent and begins with a fencing update.
+    """
+
+    help = "Enqueue what is due: daily runs, closing of the books, reports; watch the worker."
+    name = "clock"
+
+    def start(self) -> None:
+        """Forget what was asked for: after a failure or a restart it may be asked for again."""
+        self.asked: dict[Due, datetime] = {}
+        self.heartbeat_sent: datetime | None = None
+        self.fast = False
+
+    def round(self) -> None:
+        """Enqueue what is due now."""
+        now = wall_now()
+        account = desk_account(str(settings.TRADING_MODE))
+        if account is None:
+            return
+        self.fast = account.feed.kind == FeedKind.REPLAY and account.feed.speed > FAST_SPEED
+        due = due_work(account=account, wall_now=now)
+        self.asked = {task: at for task, at in self.asked.items() if task in due and now - at < ASK_AGAIN_AFTER}
+        for task in due:
+            if task not in self.asked:
+                enqueue(task.task, *task.arguments)
+                self.asked[task] = now
+        if self.heartbeat_sent is None or now - self.heartbeat_sent >= HEARTBEAT_EVERY:
+            enqueue("worker_heartbeat", now.isoformat())
+            self.heartbeat_sent = now
+
+    def time_between_rounds(self) -> timedelta:
+        """Return the pause."""
+        return timedelta(milliseconds=200) if self.fast else self.pause
+
+    def detail(self) -> dict[str, Any]:
+        """Tell how many tasks are waiting to be done."""
+        return {"waiting": len(self.asked)}

@@ -1,0 +1,71 @@
+"""Give an empty database what the desk needs; running it again changes nothing."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import transaction
+
+from execution.models import Account, Order, Strategy
+from execution.services.accounts import ensure_strategy, open_account
+from marketdata.services.feeds import ensure_main_feed
+from marketdata.types import FeedKind
+from risk.models import GLOBAL_SCOPE, KillSwitchEvent
+from signals.strategies.registry import strategy_names
+
+SYSTEM = "system"
+BROKER_MODES = frozenset({Account.Mode.ALPACA_PAPER, Account.Mode.ALPACA_LIVE})
+
+
+@transaction.atomic
+def bootstrap(*, wall_now: datetime) -> Account:
+    """Make feed, desk account, strategies and the first state of the kill switch; return the desk's account."""
+    release_new_installation(wall_now=wall_now)
+    ensure_strategies()
+    return ensure_desk(wall_now=wall_now)
+
+
+def ensure_strategies() -> list[Strategy]:
+    """Make a strategy of each strategy file, scheduled with an equal share of the capital, and those of people."""
+    names = strategy_names()
+    share = (Decimal(1) / max(len(names), 1)).quantize(Decimal("0.0001"))
+    made = [
+        ensure_strategy(name=Strategy.MANUAL, description="orders of people and of programs"),
+        ensure_strategy(name=Strategy.EXTERNAL, description="what belongs to nobody here"),
+    ]
+    return made + [
+        ensure_strategy(name=name, description="strategy file of this name", scheduled=True, capital_share=share)
+        for name in names
+    ]
+
+
+def ensure_desk(*, wall_now: datetime) -> Account:
+    """Make the desk's feed and its account, named after the trading mode."""
+    mode = str(settings.TRADING_MODE)
+    feed = ensure_main_feed(wall_now=wall_now, kind=FeedKind.REAL if mode in BROKER_MODES else FeedKind.REPLAY)
+    return open_account(
+        name=mode,
+        mode=mode,
+        kind=Account.Kind.DESK,
+        feed=feed,
+        starting_cash=Decimal(settings.CAPITAL),
+        wall_now=wall_now,
+    )
+
+
+def release_new_installation(*, wall_now: datetime) -> bool:
+    """Release the kill switch of a database that has never seen one, nor an order; say whether it was done.
+
+    Anywhere else a missing state stays what it is: engaged.
+    """
+    if KillSwitchEvent.objects.exists() or Order.objects.exists() or Account.objects.exists():
+        return False
+    KillSwitchEvent.objects.create(
+        scope=GLOBAL_SCOPE,
+        engaged=False,
+        operator=SYSTEM,
+        reason="a new installation: no order was ever stored",
+        source=KillSwitchEvent.Source.INSTALLATION,
+        at=wall_now,
+    )
+    return True

@@ -1,0 +1,98 @@
+"""Callables the worker may be asked to run. Each may be asked for twice and does its work once.
+
+Only names in `TASKS` can be enqueued, so that a row in the queue's table is never a way to run something else.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+
+import structlog
+from django_q.tasks import async_task
+
+from execution.brokers.registry import broker_for
+from execution.models import Account, Strategy
+from execution.services.corporate_actions import apply_corporate_actions
+from execution.services.reports import apply_reports
+from execution.services.sessions import close_session
+from marketdata.clock import wall_now
+from marketdata.types import FeedKind
+from trading.errors import RunBusyError
+from trading.models import Run
+from trading.services.heartbeats import beat
+from trading.services.runs import finish_run as finish
+from trading.services.runs import run_strategy, skip_run
+from trading.states import RunState
+
+log = structlog.get_logger(__name__)
+
+WORKER = "worker"
+
+
+def run_daily(account_id: int, strategy: str, trading_date: str) -> str:
+    """Decide and send a strategy's orders for a session."""
+    account, day = _account(account_id), date.fromisoformat(trading_date)
+    if account.feed.kind == FeedKind.REAL:
+        apply_corporate_actions(account=account, day=day, wall_now=wall_now())
+    try:
+        run = run_strategy(
+            account=account, strategy=Strategy.objects.get(name=strategy), trading_date=day, wall_now=wall_now()
+        )
+    except RunBusyError as busy:
+        log.info("run_busy", reason=str(busy))
+        return RunState.RUNNING
+    return str(run.state)
+
+
+def skip_daily(account_id: int, strategy: str, trading_date: str) -> str:
+    """Record that a session's run was missed."""
+    run = skip_run(
+        account=_account(account_id),
+        strategy=Strategy.objects.get(name=strategy),
+        trading_date=date.fromisoformat(trading_date),
+        reason="missed: nobody was running before the opening auction's cut-off",
+        wall_now=wall_now(),
+    )
+    return str(run.state)
+
+
+def close_day(account_id: int, day: str) -> str:
+    """Write a session's closing rows."""
+    account = _account(account_id)
+    apply_reports(account=account, broker=broker_for(account), wall_now=wall_now())
+    closed = close_session(account=account, day=date.fromisoformat(day), wall_now=wall_now())
+    return f"{closed.equity:f}"
+
+
+def finish_run(run_id: int) -> str:
+    """Collect a run's fills and write its report."""
+    run = Run.objects.select_related("account__feed", "strategy").get(pk=run_id)
+    try:
+        finish(run=run, wall_now=wall_now())
+    except RunBusyError as busy:
+        log.info("run_busy", reason=str(busy))
+    return str(run.state)
+
+
+def worker_heartbeat(sent_at: str) -> None:
+    """Show that the worker takes tasks and how long they wait."""
+    now = wall_now()
+    waited = now - datetime.fromisoformat(sent_at)
+    beat(name=WORKER, wall_now=now, detail={"waited_ms": int(waited.total_seconds() * 1000)})
+
+
+def _account(account_id: int) -> Account:
+    return Account.objects.select_related("feed").get(pk=account_id)
+
+
+TASKS: dict[str, Callable[..., object]] = {
+    task.__name__: task for task in (run_daily, skip_daily, close_day, finish_run, worker_heartbeat)
+}
+
+
+def enqueue(task: str, *arguments: str | int) -> str:
+    """Put an allowed task into the queue, in the caller's transaction; return its id.
+
+    :raises KeyError: the task is not allowed
+    """
+    allowed = TASKS[task]
+    return str(async_task(f"{allowed.__module__}.{allowed.__name__}", *arguments, task_name=task))
