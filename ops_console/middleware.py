@@ -1,0 +1,53 @@
+"""A name for every request, in every log line and in the answer."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+
+HEADER = "X-Request-ID"
+SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+@sync_and_async_middleware
+def request_id(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Take the caller's request id when it is sane, else make one; put it on the request, the log and the answer."""
+    if iscoroutinefunction(get_response):
+        return _asynchronous(get_response)
+    return _synchronous(get_response)
+
+
+def _synchronous(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        name = _begin(request)
+        response = get_response(request)
+        response.headers[HEADER] = name
+        return response
+
+    return middleware
+
+
+def _asynchronous(
+    get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]],
+) -> Callable[[HttpRequest], Awaitable[HttpResponseBase]]:
+    async def middleware(request: HttpRequest) -> HttpResponseBase:
+        name = _begin(request)
+        response = await get_response(request)
+        response.headers[HEADER] = name
+        return response
+
+    return middleware
+
+
+def _begin(request: HttpRequest) -> str:
+    given = request.headers.get(HEADER, "")
+    name = given if SANE.fullmatch(given) else secrets.token_hex(16)
+    request.request_id = name  # type: ignore[attr-defined]
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=name)
+    return name

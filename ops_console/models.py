@@ -1,0 +1,43 @@
+"""What the console itself remembers: keys of programs that use the API."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Length
+
+from ops_console.scopes import Scope
+
+models.CharField.register_lookup(Length)
+
+DIGEST_LENGTH = 64
+
+
+class ApiToken(models.Model):
+    """A key of one program. Only the digest of its secret is kept, so a copy of this table opens nothing.
+
+    Everything is wall time. A revoked token stays as history.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="api_tokens")
+    name = models.CharField(max_length=80, help_text="what uses it, e.g. nightly-report")
+    token_id = models.CharField(max_length=16, help_text="public part of the key")
+    digest = models.CharField(max_length=DIGEST_LENGTH, help_text="SHA-256 of the secret part, hexadecimal")
+    scope = models.CharField(max_length=8, choices=Scope.choices)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="to the minute")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "API token"
+        constraints = (
+            models.UniqueConstraint(name="apitoken_token_id_unique", fields=["token_id"]),
+            models.CheckConstraint(name="apitoken_scope_known", condition=Q(scope__in=Scope.values)),
+            models.CheckConstraint(name="apitoken_digest_is_sha256", condition=Q(digest__length=DIGEST_LENGTH)),
+            models.CheckConstraint(name="apitoken_name_given", condition=~Q(name="")),
+            models.CheckConstraint(name="apitoken_expires_later", condition=Q(expires_at__gt=F("created_at"))),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.token_id}, {self.scope})"

@@ -1,0 +1,139 @@
+"""Issue, check and revoke API tokens.
+
+A key reads `pc_<token id>_<secret>`. The secret is 32 random bytes, so a plain SHA-256 of it can be kept at rest: there
+is nothing to guess, and a slow hash would only slow every request down.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Q
+
+from ops_console.models import ApiToken
+from ops_console.scopes import Scope, scope_of_roles, weaker
+
+KEY_FORM = re.compile(r"pc_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+DEFAULT_LIFETIME = timedelta(days=90)
+LONGEST_LIFETIME = timedelta(days=3650)
+LONGEST_NAME = 80
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+# One statement for token, owner and roles: it runs before every request.
+LOOKUP = """
+    SELECT token.id, token.digest, token.scope, token.expires_at, token.revoked_at, token.last_used_at,
+           owner.id, owner.username, owner.is_active, owner.is_superuser,
+           ARRAY(SELECT role.name FROM auth_user_groups membership JOIN auth_group role ON role.id = membership.group_id
+                 WHERE membership.user_id = owner.id)
+    FROM ops_console_apitoken token JOIN auth_user owner ON owner.id = token.user_id
+    WHERE token.token_id = %s
+"""
+
+
+class TokenError(Exception):
+    """Base of what this module refuses."""
+
+
+class InvalidToken(TokenError):
+    """The key is not one of ours, or it no longer opens anything."""
+
+
+class InvalidTokenRequest(TokenError):
+    """A token cannot be issued like that: name, scope or lifetime is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A fresh token and its key; the key exists only here and is shown once."""
+
+    token: ApiToken
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHolder:
+    """Who holds a valid key and what the key and the owner's roles together allow (None: nothing)."""
+
+    token_id: str
+    user_id: int
+    username: str
+    token_scope: Scope
+    scope: Scope | None
+
+
+def create_token(
+    *, user: User, name: str, scope: Scope, now: datetime, lifetime: timedelta = DEFAULT_LIFETIME
+) -> IssuedToken:
+    """Issue a token that lives for `lifetime` from `now` (wall time).
+
+    :raises InvalidTokenRequest: nothing is stored
+    """
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise InvalidTokenRequest(f"name: {len(name)} characters given, 1 to {LONGEST_NAME} are needed")
+    if not timedelta(0) < lifetime <= LONGEST_LIFETIME:
+        raise InvalidTokenRequest(f"lifetime: got {lifetime}, allowed is more than 0 to {LONGEST_LIFETIME.days} days")
+    if scope not in Scope.values:
+        raise InvalidTokenRequest(f"scope: got {scope!r}, allowed are {', '.join(Scope.values)}")
+    token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        user=user,
+        name=name,
+        token_id=token_id,
+        digest=_digest(secret),
+        scope=scope,
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    return IssuedToken(token=token, key=f"pc_{token_id}_{secret}")
+
+
+def revoke_token(*, token: ApiToken, now: datetime) -> bool:
+    """Close a token from this commit on; False when it was closed before."""
+    return ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now) == 1
+
+
+def authenticate_key(*, key: str, now: datetime) -> TokenHolder:
+    """Return who holds the key. One query, and once a minute a second one that notes the use.
+
+    :raises InvalidToken: unknown, expired, revoked, or its owner is switched off
+    """
+    form = KEY_FORM.fullmatch(key)
+    if form is None:
+        raise InvalidToken("the key does not have the form pc_<id>_<secret>")
+    token_id, secret = form.groups()
+    with connection.cursor() as cursor:
+        cursor.execute(LOOKUP, [token_id])
+        row = cursor.fetchone()
+    # An unknown id is compared as well, so that the time taken does not tell which ids exist.
+    known = row[1] if row else "0" * 64
+    if not hmac.compare_digest(known, _digest(secret)) or row is None:
+        raise InvalidToken("the key is unknown")
+    pk, _, scope, expires_at, revoked_at, last_used_at, user_id, username, is_active, is_superuser, roles = row
+    _require_alive(expires_at=expires_at, revoked_at=revoked_at, is_active=is_active, now=now)
+    if last_used_at is None or now - last_used_at >= USE_IS_NOTED_EVERY:
+        _note_use(pk, now)
+    allowed = weaker(Scope(scope), scope_of_roles(roles, is_superuser=is_superuser))
+    return TokenHolder(token_id, user_id, username, Scope(scope), allowed)
+
+
+def _require_alive(*, expires_at: datetime, revoked_at: datetime | None, is_active: bool, now: datetime) -> None:
+    if revoked_at is not None:
+        raise InvalidToken("the token was revoked")
+    if expires_at <= now:
+        raise InvalidToken(f"the token expired at {expires_at.isoformat()}")
+    if not is_active:
+        raise InvalidToken("the token's owner is switched off")
+
+
+def _note_use(pk: int, now: datetime) -> None:
+    earlier = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_IS_NOTED_EVERY)
+    ApiToken.objects.filter(earlier, pk=pk).update(last_used_at=now)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("ascii")).hexdigest()
