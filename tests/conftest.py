@@ -1,8 +1,37 @@
-"""Tests have their own embedded servers, beside those of the desk."""
+"""Tests have their own embedded servers, beside those of the desk; nothing of the caller's environment reaches them."""
 
 import os
 from pathlib import Path
 
+import django
+
 REPOSITORY = Path(__file__).resolve().parent.parent
-os.environ.setdefault("VAR_DIR", str(REPOSITORY / "var" / "test"))
-os.environ.setdefault("ENVIRONMENT", "test")
+OURS = (
+    "TRADING_MODE DRY_RUN LIVE_TRADING_ACCOUNT STRATEGY_ID CAPITAL MAX_POSITION_SIZE DATA_FRESHNESS_MINUTES "
+    "OUTLIER_THRESHOLD RECONCILIATION_INTERVAL_SECONDS REPLAY_SPEED PAPER_RUN_SYMBOLS PAPER_RUN_CAPITAL "
+    "PAPER_RUN_MAX_POSITION_SIZE PROCESS_ROLE ALLOWED_HOSTS ALLOWED_ORIGINS TRUSTED_PROXY_IPS PORT DEBUG LAKE_DIR"
+).split()
+
+
+def prepare_environment() -> None:
+    """Set what the settings read, before anything reads them."""
+    for name in OURS:
+        os.environ.pop(name, None)
+    os.environ.setdefault("VAR_DIR", str(REPOSITORY / "var" / "test"))
+    os.environ["ENVIRONMENT"] = "test"
+    os.environ["LOG_LEVEL"] = "WARNING"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "trading.settings"
+
+
+def separate_workers() -> None:
+    """Keep parallel test processes apart in Redis; in PostgreSQL each has its own database."""
+    from django.conf import settings
+
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    settings.REDIS_PREFIX = f"test-{worker}"
+    settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] = settings.REDIS_PREFIX
+
+
+prepare_environment()
+django.setup()
+separate_workers()
