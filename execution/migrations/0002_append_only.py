@@ -11,6 +11,7 @@ TABLES = (
     "execution_accountday",
     "execution_strategyday",
     "execution_paperreport",
+    "execution_papercorporateaction",
 )
 
 

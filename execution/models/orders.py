@@ -90,16 +90,16 @@ class Order(models.Model):
             models.CheckConstraint(
                 name="order_average_price_with_fills",
                 condition=Q(filled_quantity=0, average_fill_price__isnull=True)
-                | Q(filled_quantity__gt=0, average_fill_price__gt=0),
+                | Q(filled_quantity__gt=0, average_fill_price__isnull=False, average_fill_price__gt=0),
             ),
             models.CheckConstraint(
                 name="order_limit_price_when_limit",
-                condition=Q(order_type__in=["limit", "stop_limit"], limit_price__gt=0)
+                condition=Q(order_type__in=["limit", "stop_limit"], limit_price__isnull=False, limit_price__gt=0)
                 | Q(order_type__in=["market", "stop"], limit_price__isnull=True),
             ),
             models.CheckConstraint(
                 name="order_stop_price_when_stop",
-                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__gt=0)
+                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__isnull=False, stop_price__gt=0)
                 | Q(order_type__in=["market", "limit"], stop_price__isnull=True),
             ),
             models.CheckConstraint(

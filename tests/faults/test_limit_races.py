@@ -47,7 +47,8 @@ def lift_all_but(**limits: int | str) -> None:
 
 
 def same_name(number: int) -> dict[str, object]:
-    return {"quantity": D(10), "client_order_id": f"race-{number}"}
+    """Ten shares for $990 to $1,000: every wish is another one, so that no unique key decides the race."""
+    return {"quantity": D(10), "order_type": OrderType.LIMIT, "limit_price": D(100) - D(number) / 100}
 
 
 def other_names(number: int) -> dict[str, object]:
@@ -55,17 +56,17 @@ def other_names(number: int) -> dict[str, object]:
 
 
 def at_a_loss(number: int) -> dict[str, object]:
-    """A limit two dollars above the market may lose $20 at once."""
-    return same_name(number) | {"order_type": OrderType.LIMIT, "limit_price": D(102)}
+    """A limit $8.01 to $9 above the market may lose $80 to $90 at once."""
+    return {"quantity": D(10), "order_type": OrderType.LIMIT, "limit_price": D(109) - D(number) / 100}
 
 
 CASES: dict[str, tuple[dict[str, int | str], Callable[[int], dict[str, object]], int]] = {
     "shares": ({"max_position_quantity": 77}, same_name, 7),
     "notional": ({"max_position_notional": 5_500}, same_name, 5),
-    "gross": ({"max_gross_notional": 9_999}, same_name, 9),
-    "net": ({"max_net_notional": 4_000}, same_name, 4),
+    "gross": ({"max_gross_notional": 9_500}, same_name, 9),
+    "net": ({"max_net_notional": 4_400}, same_name, 4),
     "names": ({"max_names": 6}, other_names, 6),
-    "daily loss": ({"daily_loss_pct": "0.17"}, at_a_loss, 8),
+    "daily loss": ({"daily_loss_pct": "0.7205"}, at_a_loss, 8),
     "open orders": ({"max_open_orders": 3}, same_name, 3),
     "order rate": ({"max_orders_per_minute": 11}, same_name, 11),
 }
