@@ -74,10 +74,12 @@ LEFT JOIN LATERAL (
     FROM line WHERE line.instrument_id = i.id) c ON true
 LEFT JOIN total ta ON ta.of_account = 1
 LEFT JOIN total ts ON ts.of_account = 0 AND ts.strategy_id = s.id
-LEFT JOIN execution_order by_client ON item.client_id <> '' AND by_client.account_id = %(account)s
-     AND by_client.client_order_id = item.client_id
-LEFT JOIN execution_order by_key ON item.idempotency_key <> '' AND by_key.account_id = %(account)s
-     AND by_key.idempotency_key = item.idempotency_key AND by_key.idempotency_key <> ''
+LEFT JOIN LATERAL (
+    SELECT o.id FROM execution_order o WHERE o.account_id = %(account)s
+    AND o.client_order_id = nullif(item.client_id, '') LIMIT 1) by_client ON true
+LEFT JOIN LATERAL (
+    SELECT o.id FROM execution_order o WHERE o.account_id = %(account)s AND o.idempotency_key <> ''
+    AND o.idempotency_key = nullif(item.idempotency_key, '') LIMIT 1) by_key ON true
 LEFT JOIN LATERAL (
     SELECT o.id, o.attempt, o.status FROM execution_order o
     WHERE o.account_id = %(account)s AND o.intent_key = item.intent_key ORDER BY o.attempt DESC LIMIT 1) by_intent ON true
@@ -143,5 +145,5 @@ WITH input AS MATERIALIZED (
 ), woken AS (
     SELECT pg_notify('portcullis_dispatch', %(account)s::text) FROM (SELECT 1 FROM input WHERE status = 'pending' LIMIT 1) w
 )
-SELECT position, order_id, decision_id, now(), (SELECT count(*) FROM woken) FROM input ORDER BY position
+SELECT position, order_id, decision_id, statement_timestamp(), (SELECT count(*) FROM woken) FROM input ORDER BY position
 """

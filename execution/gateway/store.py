@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import psycopg
 from django.db import connection
 
 from execution.errors import ExecutionError
@@ -14,6 +15,9 @@ from execution.identity import intent_key
 from marketdata import calendar
 from marketdata.clock import ClockState, market_now
 from risk.types import OrderIntent
+
+
+PREPARE_AFTER = 2
 
 
 class AccountMissing(ExecutionError):
@@ -27,12 +31,10 @@ def read_account(account_id: int, *, wall_now: datetime, lock: bool) -> tuple[Ac
 
     :raises AccountMissing: no such account
     """
-    statement = statements.LOCK_ACCOUNT if lock else statements.READ_ACCOUNT
-    with connection.cursor() as cursor:
-        cursor.execute(statement, {"account": account_id})
-        row = cursor.fetchone()
-    if row is None:
+    rows = _run(statements.LOCK_ACCOUNT if lock else statements.READ_ACCOUNT, {"account": account_id})
+    if not rows:
         raise AccountMissing(f"there is no account {account_id}")
+    row = rows[0]
     clock = ClockState(*row[9:16])
     return AccountRow(*row[:9]), market_now(clock, wall_now)
 
@@ -54,9 +56,7 @@ def read_items(book: Book, intents: Sequence[OrderIntent], keys: Sequence[str]) 
         "idempotency_keys": [intent.idempotency_key for intent in intents],
         "intent_keys": list(keys),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(statements.READ_CASE, parameters)
-        rows = cursor.fetchall()
+    rows = _run(statements.READ_CASE, parameters)
     return [parse_row(intent.symbol, row) for intent, row in zip(intents, rows, strict=True)]
 
 
@@ -71,9 +71,22 @@ def write_orders(book: Book, rows: Sequence[dict[str, Any]]) -> list[tuple[int |
         "minute": book.minute,
         "rate_count": book.rate_count,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(statements.WRITE_ORDERS, parameters)
-        return [(row[1], row[2], row[3]) for row in cursor.fetchall()]
+    return [(row[1], row[2], row[3]) for row in _run(statements.WRITE_ORDERS, parameters)]
+
+
+def _run(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Run one statement of the order path, prepared on the server: planning it anew costs more than running it.
+
+    Django's own cursor binds on the client, so nothing it sends is ever prepared. This is the same connection and the
+    same transaction, with Django's errors.
+    """
+    connection.ensure_connection()
+    raw = connection.connection
+    if raw.prepare_threshold is None:
+        raw.prepare_threshold = PREPARE_AFTER
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
 
 
 def open_book(account: AccountRow, *, market_at: datetime, wall_now: datetime) -> Book:
