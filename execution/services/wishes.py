@@ -1,0 +1,71 @@
+"""Engages of the kill switch that could not reach the database, kept on disk until somebody can carry them out."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from execution.services.halt import engage_kill_switch
+from execution.types import HaltReport
+from risk.models import GLOBAL_SCOPE
+
+log = structlog.get_logger(__name__)
+FILE = Path("run") / "kill_switch_engage.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Who wanted to stop what and why; `asked_at` is wall time, ISO 8601."""
+
+    scope: str
+    operator: str
+    reason: str
+    source: str
+    asked_at: str
+
+
+def keep_wish(var_dir: Path | str, *, scope: str, operator: str, reason: str, source: str, wall_now: datetime) -> Path:
+    """Add an engage to those that wait on disk and return their file."""
+    path = Path(var_dir) / FILE
+    wish = Wish(scope=scope, operator=operator, reason=reason, source=source, asked_at=wall_now.isoformat())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump([asdict(kept) for kept in (*kept_wishes(var_dir), wish)], file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    return path
+
+
+def kept_wishes(var_dir: Path | str) -> list[Wish]:
+    """Return the wishes that wait, oldest first; a file that cannot be read counts as a wish to stop everything."""
+    try:
+        return [Wish(**fields) for fields in json.loads((Path(var_dir) / FILE).read_text(encoding="utf-8"))]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        reason = f"unreadable wish on disk: {error}"[:500]
+        return [Wish(scope=GLOBAL_SCOPE, operator="unknown", reason=reason, source="system", asked_at="")]
+
+
+def fulfil_wishes(var_dir: Path | str, *, wall_now: datetime) -> list[HaltReport]:
+    """Carry out the wishes that wait and put their file aside; costs one look at the disk when there are none.
+
+    Whatever happened since they were asked for: a person decides about the release, not the passing of time.
+    """
+    path = Path(var_dir) / FILE
+    if not path.exists():
+        return []
+    reports = [
+        engage_kill_switch(
+            scope=wish.scope, operator=wish.operator, reason=wish.reason, source=wish.source, wall_now=wall_now
+        )
+        for wish in kept_wishes(var_dir)
+    ]
+    path.replace(path.with_name(f"kill_switch_engaged_{wall_now:%Y%m%dT%H%M%S}.json"))
+    log.warning("kill_switch_wishes_fulfilled", event_ids=[report.event_id for report in reports])
+    return reports
