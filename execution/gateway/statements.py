@@ -50,7 +50,8 @@ WITH item AS (
 )
 SELECT t.engaged, t.has_global, t.limits_version, t.day_base, t.week_base, b.state, b.quiet_until,
        s.id, s.enabled,
-       i.id, i.tick_size, i.lot_size, i.tradable, i.shortable, i.fractionable, i.average_daily_volume,
+       i.id, i.tick_size, i.lot_size, i.tradable, i.shortable, i.fractionable,
+       coalesce(q.average_daily_volume, i.average_daily_volume),
        (SELECT r.reason FROM risk_restrictedinstrument r WHERE r.instrument_id = i.id AND r.lifted_at IS NULL LIMIT 1),
        q.last, q.bid, q.ask, q.at,
        l.quantity, l.held, l.open_buy_quantity, l.open_sell_quantity, l.open_buy_notional, l.open_sell_notional,

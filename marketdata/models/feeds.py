@@ -92,6 +92,13 @@ class Quote(models.Model):
     bid = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
     ask = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
     last = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
+    average_daily_volume = models.DecimalField(
+        max_digits=20,
+        decimal_places=8,
+        null=True,
+        blank=True,
+        help_text="shares a session as known in this feed; a replay stands at another date than the desk",
+    )
     at = models.DateTimeField()
     source = models.CharField(max_length=32)
     updated_at = models.DateTimeField(db_default=Now())
@@ -102,6 +109,10 @@ class Quote(models.Model):
             models.CheckConstraint(name="quote_bid_positive", condition=price_or_absent("bid")),
             models.CheckConstraint(name="quote_ask_positive", condition=price_or_absent("ask")),
             models.CheckConstraint(name="quote_last_positive", condition=price_or_absent("last")),
+            models.CheckConstraint(
+                name="quote_volume_not_negative",
+                condition=Q(average_daily_volume__isnull=True) | Q(average_daily_volume__gte=0),
+            ),
             models.CheckConstraint(
                 name="quote_not_crossed",
                 condition=Q(bid__isnull=True) | Q(ask__isnull=True) | Q(bid__lte=F("ask")),
