@@ -30,9 +30,9 @@ class Command(OperatorCommand):
     """Let only reducing orders pass (trip), go back to trading (reset), or tell (status)."""
 
     help = (
-        "A tripped breaker lets only orders pass that bring a position nearer to flat. After a reset a quiet period of\n"
-        "five minutes follows, then trading goes on. Anybody with this shell may trip; a reset needs a user who may let\n"
-        "trading go on. A breaker without any stored state counts as tripped."
+        "A tripped breaker lets only orders pass that bring a position nearer to flat. After a reset a quiet period\n"
+        "of five minutes follows, then trading goes on. Anybody with this shell may trip; a reset needs a user who may\n"
+        "let trading go on. A breaker without any stored state counts as tripped."
     )
     examples = (
         ("status", "the desk's account"),

@@ -26,8 +26,8 @@ class Command(OperatorCommand):
     """Cancel the open orders of an account, or those of one strategy or symbol."""
 
     help = (
-        "Cancel open orders. What was never sent is canceled at once; what the broker may hold is asked for and canceled\n"
-        "by the dispatcher. New orders may follow: to stop those too, engage the kill switch."
+        "Cancel open orders. What was never sent is canceled at once; what the broker may hold is asked for and\n"
+        "canceled by the dispatcher. New orders may follow: to stop those too, engage the kill switch."
     )
     examples = (
         ("", "show what is open, ask, cancel"),

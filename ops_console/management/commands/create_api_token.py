@@ -17,8 +17,9 @@ class Command(OperatorCommand):
     """Issue a token to a user."""
 
     help = (
-        "Issue an API token. Only its digest is kept, so the key is shown here once and never again: it is the only thing\n"
-        "on stdout, everything else goes to stderr. A token does no more than its scope and no more than its owner's role."
+        "Issue an API token. Only its digest is kept, so the key is shown here once and never again: it is the only\n"
+        "thing on stdout, everything else goes to stderr. A token does no more than its scope, and no more than its\n"
+        "owner's role."
     )
     examples = (
         ("alice --scope read", "for a report"),

@@ -32,9 +32,9 @@ class Command(OperatorCommand):
     """List limits in force, or set one."""
 
     help = (
-        "Limits of the gate: defaults, and overrides for all, a strategy, a symbol or both; the most specific one counts\n"
-        "for the strategy, and no strategy's own override moves what binds the account. A change is in force with the\n"
-        "next order, and leaves a row that says who and why."
+        "Limits of the gate: defaults, and overrides for all, a strategy, a symbol or both; the most specific one\n"
+        "counts for the strategy, and no strategy's own override moves what binds the account. A change is in force\n"
+        "with the next order, and leaves a row that says who and why."
     )
     examples = (
         ("list", "what is in force, and every override"),

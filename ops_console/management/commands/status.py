@@ -23,7 +23,7 @@ class Command(OperatorCommand):
     """Show the desk."""
 
     help = (
-        "Services, mode, feed and clock, kill switch, breaker, reconciliation, positions, P&L, open orders, last runs.\n"
+        "Services, mode, feed and clock, kill switch, breaker, reconciliation, positions, P&L, open orders, runs.\n"
         "Works with Redis or the database away and says so; what is not known is never healthy."
     )
     examples = (("", "the page"), ("--json", "the same for scripts"))

@@ -1,0 +1,96 @@
+"""The desk: is there data, is trading state there, does the book add up."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.db.models import Q
+
+from execution.models import Account
+from execution.selectors import cash_difference, desk_account, quantity_differences, reservation_drift
+from execution.services.wishes import kept_wishes
+from marketdata.models import CorporateAction, Instrument
+from marketdata.selectors import coverage
+from marketdata.types import FeedState
+from ops_console.diagnosis import Diagnosis
+from risk.models import GLOBAL_SCOPE
+from risk.selectors import newest_breaker_event, newest_kill_event
+
+IMPORT = "manage.py import_sample"
+START = "start the platform once: make up"
+LONGEST_SILENCE_SECONDS = 60
+
+
+def check_bars(wall_now: datetime) -> Diagnosis:
+    """The lake holds bars."""
+    held = coverage()
+    if held.is_empty():
+        return Diagnosis("bars", f"none in {settings.LAKE_DIR}", IMPORT)
+    found = f"{held['bars'].sum()} of {held.height} symbols, {held['first'].min()} to {held['last'].max()}"
+    return Diagnosis("bars", found)
+
+
+def check_instruments(wall_now: datetime) -> Diagnosis:
+    """Instruments and corporate actions are known, and each tradable name has a volume to be judged by."""
+    names, actions = Instrument.objects.count(), CorporateAction.objects.count()
+    if not names:
+        return Diagnosis("instruments", "none", IMPORT)
+    mute = list(Instrument.objects.filter(Q(average_daily_volume=None), tradable=True).values_list("symbol", flat=True))
+    found = f"{names} instruments, {actions} corporate actions"
+    if not mute:
+        return Diagnosis("instruments", found)
+    return Diagnosis(
+        "instruments", f"{found}; no volume of {', '.join(mute[:5])}", "import bars of them: their orders are denied"
+    )
+
+
+def check_feed(wall_now: datetime) -> Diagnosis:
+    """The desk's feed is live and was heard lately."""
+    account = desk_account(str(settings.TRADING_MODE))
+    if account is None:
+        return Diagnosis("feed", "unknown: there is no desk yet", START)
+    feed = account.feed
+    silence = None if feed.last_tick_at is None else int((wall_now - feed.last_tick_at).total_seconds())
+    heard = "never heard" if silence is None else f"heard {max(silence, 0)} s ago"
+    found = f"{feed.described(wall_now)}: {feed.state}, {heard}"
+    well = feed.state == FeedState.LIVE and silence is not None and silence <= LONGEST_SILENCE_SECONDS
+    return Diagnosis("feed", found, "" if well else "see that the process `stream` runs: manage.py status")
+
+
+def check_trading_state(wall_now: datetime) -> Diagnosis:
+    """Kill switch and breaker have a stored state; without one they count as engaged and tripped."""
+    waiting = kept_wishes(settings.VAR_DIR)
+    if waiting:
+        found = f"{len(waiting)} engages of the kill switch wait on disk"
+        return Diagnosis("trading state", found, 'manage.py kill_switch engage --reason "…" carries them out')
+    account = desk_account(str(settings.TRADING_MODE))
+    missing = []
+    if newest_kill_event(GLOBAL_SCOPE) is None:
+        missing.append("kill switch (counts as engaged)")
+    if account is None or newest_breaker_event(account.scope) is None:
+        missing.append("breaker (counts as tripped)")
+    if missing:
+        remedy = f"{START}; on a desk that has traded: find out where the rows went, then release and reset"
+        return Diagnosis("trading state", f"missing: {', '.join(missing)}", remedy)
+    return Diagnosis("trading state", "kill switch and breaker have a stored state")
+
+
+def check_book(wall_now: datetime) -> Diagnosis:
+    """Of every account: reservations are the sum of open orders, cash that of its entries, shares that of the fills."""
+    accounts = list(Account.objects.order_by("name"))
+    wrong = [text for account in accounts for text in _differences(account)]
+    if not wrong:
+        return Diagnosis("book", f"{len(accounts)} accounts add up")
+    remedy = "engage the kill switch and compare with the broker before anything else is traded"
+    return Diagnosis("book", "; ".join(wrong[:5]), remedy)
+
+
+def _differences(account: Account) -> list[str]:
+    found = []
+    if drift := reservation_drift(account):
+        found.append(f"{account.name}: reservations of {len(drift)} positions differ from their open orders")
+    if (difference := cash_difference(account)) != Decimal(0):
+        found.append(f"{account.name}: cash differs from its entries by {difference:f}")
+    if shares := quantity_differences(account):
+        found.append(f"{account.name}: shares of {len(shares)} positions differ from their fills")
+    return found
