@@ -19,8 +19,9 @@ JUMP = 1e-9
 """Smallest relative change of the ratio that is an event: above what rounding leaves (1e-13), below a cent on any price."""
 SPLIT_AT_LEAST = 0.2
 """A factor this far from 1 is a split; the largest special dividend known in the sample is 0.10."""
-SNAP = 1e-3
-LARGEST_SPLIT_TERM = 20
+SNAP = 5e-4
+SMALLEST_SPLIT_PART = 10
+"""A split gives whole shares for at most this many old ones (a reverse split: takes); 5:4 and 11:10 exist, 9:8 too."""
 DRIFT = 2.5e-5
 """How far rounded dividends may carry the rebuilt adjusted close from the source's, relative; a quarter of what we promise."""
 
@@ -85,11 +86,11 @@ def _actions(jumps: list[_Jump]) -> Iterator[tuple[object, ...]]:
 
 def _split_ratio(jump: _Jump) -> float:
     """Return new shares for one old, as the simple fraction it must be."""
-    exact = 1 / jump.factor
-    simple = Fraction(exact).limit_denominator(LARGEST_SPLIT_TERM)
-    if simple == 0 or abs(float(simple) / exact - 1) > SNAP:
+    growth = max(jump.factor, 1 / jump.factor)
+    simple = Fraction(growth).limit_denominator(SMALLEST_SPLIT_PART)
+    if abs(float(simple) / growth - 1) > SNAP:
         raise UnexplainedJumpError(f"{jump.symbol} {jump.ex_date}: factor {jump.factor:.6f} is no simple split")
-    return float(simple)
+    return float(simple) if jump.factor < 1 else float(1 / simple)
 
 
 def _rounded_cash(jump: _Jump, drift: float) -> float:

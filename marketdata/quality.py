@@ -10,6 +10,8 @@ from marketdata.calendar import is_session, sessions_between
 from marketdata.lake import KEY_COLUMN, PRICE_COLUMNS, VALUE_COLUMNS, bar_schema
 from marketdata.types import QualityRule, Timeframe
 
+TIE = 1e-9
+"""A return this close to the threshold reaches it, and does not exceed it: 13 / 10 - 1 is above 0.3 in binary."""
 _Broken = dict[int, tuple[QualityRule, str]]
 """Row number to the rule it breaks and what was seen."""
 
@@ -127,7 +129,7 @@ def _outliers(rows: pl.DataFrame, history: pl.DataFrame | None, actions: pl.Data
         closes = pl.concat([before, closes])
     closes = adjust(closes, actions, mode="total_return", as_of=None)
     closes = closes.with_columns(change=(pl.col("close") / pl.col("close").shift(1).over("symbol") - 1).abs())
-    suspects = closes.filter(pl.col("change") > threshold)["symbol"].unique()
+    suspects = closes.filter(pl.col("change") > threshold + TIE)["symbol"].unique()
     broken: _Broken = {}
     for _, group in closes.filter(pl.col("symbol").is_in(suspects.to_list())).group_by("symbol", maintain_order=True):
         _add(broken, _outliers_of_symbol(group, threshold))
@@ -141,7 +143,7 @@ def _outliers_of_symbol(closes: pl.DataFrame, threshold: float) -> _Broken:
     for row, close in closes.select("row", "close").iter_rows():
         changes = [close / base - 1 for base in (previous, sound) if base is not None]
         previous = close
-        if changes and min(abs(change) for change in changes) > threshold and row is not None:
+        if changes and min(abs(change) for change in changes) > threshold + TIE and row is not None:
             broken[row] = (QualityRule.OUTLIER_RETURN, f"return {changes[0]:+.1%}, {threshold:.0%} allowed")
         else:
             sound = close

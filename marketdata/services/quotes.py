@@ -60,11 +60,10 @@ def store_quotes(*, feed: Feed, quotes: Sequence[QuoteUpdate], wall_now: datetim
     latest = _latest_usable(quotes, dropped)
     if not latest:
         return QuoteStoreReport(0, dropped)
-    with transaction.atomic():
-        changed = _upsert(feed, list(latest.values()), wall_now, dropped)
-        if changed:
-            news = partial(quotes_changed.send, sender=Quote, feed_id=feed.pk, instrument_ids=changed)
-            transaction.on_commit(news)
+    changed = _upsert(feed, list(latest.values()), wall_now, dropped)
+    if changed:
+        news = partial(quotes_changed.send, sender=Quote, feed_id=feed.pk, instrument_ids=changed)
+        transaction.on_commit(news)
     return QuoteStoreReport(len(changed), dropped)
 
 
