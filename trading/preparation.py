@@ -1,0 +1,68 @@
+"""What an installation needs before its processes start; doing it again changes nothing and is quick."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from io import StringIO
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+
+from marketdata.clock import wall_now
+from marketdata.models import Feed
+from marketdata.selectors import coverage
+from marketdata.services.feeds import continue_after_downtime, set_feed_speed
+from marketdata.services.sample import import_sample
+from marketdata.types import FeedKind
+from trading.services.bootstrap import bootstrap
+
+Say = Callable[[str], None]
+
+FIRST_PEOPLE = (("operator", "admin"), ("second-operator", "risk_officer"))  # releasing the kill switch takes two
+
+
+@contextmanager
+def step(say: Say, name: str) -> Iterator[None]:
+    """Tell that a step was done, and how long it took."""
+    started = time.monotonic()
+    yield
+    say(f"{name} ({time.monotonic() - started:.1f} s)")
+
+
+def prepare(*, say: Say, speed: Decimal | None = None) -> dict[str, str]:
+    """Bring the database up to date, fill an empty one, and return the passwords of people made just now."""
+    with step(say, "database up to date"):
+        call_command("migrate", verbosity=0, interactive=False)
+    with step(say, "feed, account, strategies"):
+        feed = bootstrap(wall_now=wall_now()).feed
+    if coverage().is_empty():
+        with step(say, "sample bars imported"):
+            import_sample(wall_now=wall_now())
+    with step(say, "people"):
+        passwords = create_first_people()
+    start_feed(feed, speed)
+    return passwords
+
+
+def create_first_people() -> dict[str, str]:
+    """Make the first two people of an installation that has nobody; return their generated passwords."""
+    if get_user_model().objects.exists():
+        return {}
+    return {name: create_person(name, role) for name, role in FIRST_PEOPLE}
+
+
+def create_person(name: str, role: str) -> str:
+    """Make one person by the console's own command, and return the password that it prints."""
+    printed = StringIO()
+    call_command("create_user_with_role", name, role, stdout=printed, stderr=StringIO())
+    return printed.getvalue().strip()
+
+
+def start_feed(feed: Feed, speed: Decimal | None) -> None:
+    """Let a replay go on from where it was when the processes last ran, at another speed where one is given."""
+    if feed.kind != FeedKind.REPLAY:
+        return
+    continue_after_downtime(feed=feed, wall_now=wall_now())
+    if speed is not None:
+        set_feed_speed(feed=feed, speed=speed, wall_now=wall_now())
