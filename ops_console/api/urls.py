@@ -36,5 +36,5 @@ urlpatterns = [
     path("v1/bars", market.BarsView.as_view()),
     path("v1/schema/", reference.schema),
     path("v1/docs/", reference.docs),
-    re_path(r"^(?s:.*)$", reference.NothingHere.as_view()),
+    re_path(r"^", reference.NothingHere.as_view()),
 ]
