@@ -1,10 +1,32 @@
-"""Addresses of the console and the API."""
+"""Addresses of the console, of its commands, of health and of the API."""
 
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import include, path
 
-from ops_console import health
+from ops_console.views import auth, health, kill_switch, orders, overview, positions, risk, runs
 
-urlpatterns: list[URLPattern | URLResolver] = [
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("equity.json", overview.equity_curve, name="equity-curve"),
+    path("login", auth.LoginView.as_view(), name="login"),
+    path("logout", auth.LogoutView.as_view(), name="logout"),
+    path("orders/", orders.blotter, name="orders"),
+    path("orders/cancel-all", orders.cancel_all, name="orders-cancel-all"),
+    path("orders/<int:order_id>", orders.order, name="order"),
+    path("orders/<int:order_id>/cancel", orders.cancel, name="order-cancel"),
+    path("positions/", positions.positions, name="positions"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/<int:run_id>", runs.run, name="run"),
+    path("risk/", risk.risk, name="risk"),
+    path("risk/limits/set", risk.limit_set, name="limit-set"),
+    path("risk/breaker/trip", risk.breaker_trip, name="breaker-trip"),
+    path("risk/breaker/reset", risk.breaker_reset, name="breaker-reset"),
+    path("kill-switch/consequence", kill_switch.consequence, name="kill-switch-consequence"),
+    path("kill-switch/engage", kill_switch.engage, name="kill-switch-engage"),
+    path("kill-switch/release", kill_switch.request_release, name="kill-switch-release"),
+    path("kill-switch/release/<int:request_id>/approve", kill_switch.approve_release, name="kill-switch-approve"),
+    path("kill-switch/release/<int:request_id>/reject", kill_switch.reject_release, name="kill-switch-reject"),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("health/trade", health.trade, name="health-trade"),
     path("api/", include("ops_console.api.urls")),
-    *health.urlpatterns,
 ]

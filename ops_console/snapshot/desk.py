@@ -1,0 +1,95 @@
+"""Read what the frame of every page tells: may we trade, what time is it, what have we got, who is alive."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from execution import selectors as execution_selectors
+from execution.models import Account
+from execution.selectors import RealtimePnl
+from ops_console.snapshot.redis_light import redis_answers
+from risk import selectors as risk_selectors
+from risk.models import ReleaseRequest
+from risk.selectors import BreakerStatus, KillSwitchStatus
+from risk.states import BreakerState, ReleaseState
+from trading.models import Heartbeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The desk at one wall instant; what could not be read is None, and None never reads as well."""
+
+    wall_now: datetime
+    mode: str
+    database: bool
+    redis: bool
+    account: Account | None = None
+    market_at: datetime | None = None
+    pnl: RealtimePnl | None = None
+    kill: list[KillSwitchStatus] | None = None
+    breaker: BreakerStatus | None = None
+    heartbeats: Mapping[str, datetime] = field(default_factory=dict)
+    requests: list[ReleaseRequest] = field(default_factory=list)
+
+    @property
+    def kill_state(self) -> str:
+        """`on` when everything or this account is stopped, `off` when neither is, `unknown` when nobody could tell."""
+        if self.kill is None:
+            return "unknown"
+        return "on" if self.stops else "off"
+
+    @property
+    def stops(self) -> list[KillSwitchStatus]:
+        """Switches that stop the whole desk, the global one first."""
+        scopes = {"global", self.account.scope if self.account else ""}
+        return [status for status in self.kill or [] if status.engaged and status.scope in scopes]
+
+    @property
+    def stopped_strategies(self) -> list[KillSwitchStatus]:
+        """Switches that stop single strategies."""
+        return [status for status in self.kill or [] if status.engaged and status.scope.startswith("strategy:")]
+
+    @property
+    def trading_state(self) -> str:
+        """`active`, `reducing` (only orders that reduce), `halted`, or `unknown`."""
+        if self.kill is None or self.breaker is None:
+            return "halted" if self.stops else "unknown"
+        if self.stops:
+            return "halted"
+        return "active" if self.breaker.state == BreakerState.OPEN else "reducing"
+
+    def age_of(self, process: str) -> int | None:
+        """Seconds since a process gave a sign of life; None when it never did."""
+        at = self.heartbeats.get(process)
+        return None if at is None else max(int((self.wall_now - at).total_seconds()), 0)
+
+
+def read_desk(wall_now: datetime) -> Desk:
+    """Read everything; a database that does not answer gives a desk of which nothing is known, not an error."""
+    mode = str(settings.TRADING_MODE)
+    redis = redis_answers()
+    try:
+        return _read(wall_now, mode, redis)
+    except DatabaseError:
+        return Desk(wall_now=wall_now, mode=mode, database=False, redis=redis)
+
+
+def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
+    account = execution_selectors.desk_account(mode)
+    pnl = execution_selectors.realtime_pnl(account, wall_now) if account is not None else None
+    return Desk(
+        wall_now=wall_now,
+        mode=mode,
+        database=True,
+        redis=redis,
+        account=account,
+        market_at=None if account is None else account.feed.market_now(wall_now),
+        pnl=pnl,
+        kill=risk_selectors.kill_switch_status(),
+        breaker=None if account is None else risk_selectors.breaker_status(account.scope, wall_now),
+        heartbeats=dict(Heartbeat.objects.values_list("name", "at")),
+        requests=list(ReleaseRequest.objects.filter(state=ReleaseState.PENDING, expires_at__gt=wall_now)),
+    )

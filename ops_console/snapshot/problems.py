@@ -1,0 +1,83 @@
+"""What is wrong and where to fix it; the worst first. Pure: the desk comes in, problems go out."""
+
+from dataclasses import dataclass
+
+from execution.models import Account
+from marketdata.types import FeedKind
+from ops_console import figures
+from ops_console.snapshot.desk import Desk
+from ops_console.snapshot.header import SILENCE, process_tone
+from risk.states import BreakerState
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that needs a person: what it is, what to do next, and the page where (a URL name, or none)."""
+
+    tone: str
+    title: str
+    next_step: str
+    url_name: str = ""
+    action: str = ""
+
+
+def problems(desk: Desk) -> list[Problem]:
+    """List everything that is wrong with the desk now."""
+    if not desk.database:
+        step = "Nothing on this page is current. Engage the kill switch at the broker if orders may be working."
+        return [Problem("bad", "The database does not answer", step)]
+    found = [*_trading(desk), *_account(desk), *_processes(desk)]
+    return sorted(found, key=lambda problem: problem.tone != "bad")
+
+
+def _trading(desk: Desk) -> list[Problem]:
+    found = [
+        Problem("bad", f"Trading is stopped: {status.scope}", status.reason, "risk", "Risk")
+        for status in [*desk.stops, *desk.stopped_strategies]
+    ]
+    for request in desk.requests:
+        title = f"{request.requested_by} asks to release the kill switch ({request.scope})"
+        found.append(Problem("warn", title, f"{request.reason} \u2014 another operator decides.", "risk", "Decide"))
+    if desk.breaker is not None and desk.breaker.state != BreakerState.OPEN:
+        word = "tripped" if desk.breaker.state == BreakerState.TRIPPED else "in its quiet period"
+        step = f"{desk.breaker.reason}. Only orders that reduce a position pass."
+        found.append(Problem("bad" if word == "tripped" else "warn", f"The breaker is {word}", step, "risk", "Breaker"))
+    return found
+
+
+def _account(desk: Desk) -> list[Problem]:
+    if desk.account is None or desk.pnl is None:
+        step = "Start the platform once with its set-up; it opens the account and its feed."
+        return [Problem("bad", f"There is no account for the mode {desk.mode}", step)]
+    found: list[Problem] = []
+    if desk.account.reconciliation != Account.Reconciliation.CLEAN:
+        word = desk.account.get_reconciliation_display()
+        found.append(Problem("bad", f"The account is {word}", "No order leaves before both books agree.", "risk", "Risk"))
+    if desk.pnl.summary.stale_marks:
+        count = desk.pnl.summary.stale_marks
+        title = f"{count} held {'position has' if count == 1 else 'positions have'} no fresh price"
+        found.append(Problem("warn", title, "P&L is at old marks. Look at the feed first.", "positions", "Positions"))
+    feed = desk.account.feed
+    if feed.kind == FeedKind.REPLAY and feed.end_at and desk.market_at and desk.market_at >= feed.end_at:
+        found.append(Problem("warn", "The replay has reached its end", "No new prices come; set another range to go on."))
+    return found
+
+
+def _processes(desk: Desk) -> list[Problem]:
+    found: list[Problem] = []
+    meaning = {
+        "stream": ("No prices come in", "Orders are denied once prices are stale."),
+        "dispatcher": ("Orders are not being sent", "They wait as pending; cancels wait as well."),
+        "worker": ("Background work stands still", "Runs, reports and reconciliation wait."),
+    }
+    for process, (title, step) in meaning.items():
+        tone = process_tone(desk, process)
+        if tone == "good":
+            continue
+        age = desk.age_of(process)
+        seen = "never seen" if age is None else f"silent for {figures.duration(age)} (limit {SILENCE[process]} s)"
+        found.append(Problem("bad" if tone == "bad" else "warn", title, f"The {process} process is {seen}. {step}"))
+    if not desk.redis:
+        step = "Prices come from the database, once a second. Orders and the kill switch do not need Redis."
+        found.append(Problem("warn", "Live prices are off: Redis does not answer", step))
+    return found

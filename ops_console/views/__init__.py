@@ -1,0 +1,1 @@
+"""Pages and the commands behind their buttons: parse, one call, render."""
