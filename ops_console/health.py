@@ -123,7 +123,9 @@ def _process(name: str, age: int | None, limit: int) -> Check:
 
 
 def _kill_switch(account: Account) -> Check:
-    engaged = [item.scope for item in kill_switch_status() if item.engaged and item.scope in {GLOBAL_SCOPE, account.scope}]
+    engaged = [
+        item.scope for item in kill_switch_status() if item.engaged and item.scope in {GLOBAL_SCOPE, account.scope}
+    ]
     return Check("kill_switch", not engaged, f"engaged ({', '.join(engaged)})" if engaged else "off")
 
 
@@ -141,15 +143,15 @@ def _prices(account: Account, now: datetime) -> Check:
     """Every name that is held, and at least one tradable name, must have a price that the gate would take."""
     market_at = account.feed.market_now(now)
     oldest = int(limit_book().resolve(strategy="", symbol="").account.max_price_age_seconds)
-    quotes = dict(
-        Quote.objects.filter(feed=account.feed, last__isnull=False).values_list("instrument__symbol", "at")
-    )
+    quotes = dict(Quote.objects.filter(feed=account.feed, last__isnull=False).values_list("instrument__symbol", "at"))
     fresh = {
         symbol
         for symbol, at in quotes.items()
         if at <= market_at and calendar.trading_seconds_between(at, market_at) <= oldest
     }
-    held = set(Position.objects.filter(account=account).exclude(quantity=0).values_list("instrument__symbol", flat=True))
+    held = set(
+        Position.objects.filter(account=account).exclude(quantity=0).values_list("instrument__symbol", flat=True)
+    )
     tradable = set(Instrument.objects.filter(tradable=True).values_list("symbol", flat=True))
     stale = sorted(held - fresh)
     if stale:

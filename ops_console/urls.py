@@ -2,7 +2,8 @@
 
 from django.urls import include, path
 
-from ops_console.views import auth, health, kill_switch, orders, overview, positions, risk, runs
+from ops_console import health
+from ops_console.views import auth, kill_switch, orders, overview, positions, risk, runs
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -25,8 +26,6 @@ urlpatterns = [
     path("kill-switch/release", kill_switch.request_release, name="kill-switch-release"),
     path("kill-switch/release/<int:request_id>/approve", kill_switch.approve_release, name="kill-switch-approve"),
     path("kill-switch/release/<int:request_id>/reject", kill_switch.reject_release, name="kill-switch-reject"),
-    path("health/live", health.live, name="health-live"),
-    path("health/ready", health.ready, name="health-ready"),
-    path("health/trade", health.trade, name="health-trade"),
+    *health.urlpatterns,
     path("api/", include("ops_console.api.urls")),
 ]

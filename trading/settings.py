@@ -47,6 +47,8 @@ CAPITAL = env.decimal("CAPITAL", "100000", above="0", maximum="1000000000")
 MAX_POSITION_SIZE = env.integer("MAX_POSITION_SIZE", 1_000, minimum=1, maximum=10_000_000)  # shares
 DATA_FRESHNESS_MINUTES = env.integer("DATA_FRESHNESS_MINUTES", 30, minimum=1, maximum=1_440)
 OUTLIER_THRESHOLD = env.decimal("OUTLIER_THRESHOLD", "0.30", above="0", maximum="10")  # share of the previous close
+API_RATES = {"orders": env.integer("API_ORDERS_PER_MINUTE", 1_200, minimum=1, maximum=1_000_000_000)}
+API_RATES["address"] = 10 * API_RATES["orders"]
 RECONCILIATION_INTERVAL_SECONDS = env.integer("RECONCILIATION_INTERVAL_SECONDS", 60, minimum=5, maximum=86_400)
 REPLAY_SPEED = env.integer("REPLAY_SPEED", 390, minimum=1, maximum=100_000)  # market seconds in a wall second
 PAPER_RUN_SYMBOLS = env.words("PAPER_RUN_SYMBOLS", ("AAPL", "FB", "GOOG", "IBM", "MSFT"))
@@ -170,6 +172,9 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
 ]
 ROOT_URLCONF = "trading.urls"
+if PROCESS_ROLE == "api":  # programs bring tokens: no pages, no sessions, nothing static
+    ROOT_URLCONF = "trading.api_urls"
+    MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "ops_console.middleware.request_id"]
 WSGI_APPLICATION = "trading.wsgi.application"
 ASGI_APPLICATION = "trading.asgi.application"
 TEMPLATES = [

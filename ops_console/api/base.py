@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +14,7 @@ from ops_console.api import fields
 from ops_console.api.authentication import Caller, SessionAuthentication, TokenAuthentication, require_scope
 from ops_console.api.codes import ProblemCode
 from ops_console.api.openapi import ApiSchema
-from ops_console.api.parsing import LARGEST_BODY, StrictJsonParser, parse_object
+from ops_console.api.parsing import LARGEST_BODY, parse_object
 from ops_console.api.problems import Problem, handle_exception
 from ops_console.api.throttling import Rate, spend
 from ops_console.api.wire import encode
@@ -55,7 +55,7 @@ class ApiView(APIView):
     """
 
     renderer_classes = (JsonRenderer,)
-    parser_classes = (StrictJsonParser,)
+    parser_classes = ()
     authentication_classes = (TokenAuthentication, SessionAuthentication)
     permission_classes = ()
     throttle_classes = ()
@@ -69,11 +69,11 @@ class ApiView(APIView):
         self.format_kwarg = None
         request.accepted_renderer, request.accepted_media_type = RENDERER, RENDERER.media_type
         spend(Rate.ADDRESS, client_address(request.META))
-        method = str(request.method)
+        method = "GET" if request.method == "HEAD" else str(request.method)
         if not hasattr(self, method.lower()) or method not in self.scopes:
             self.http_method_not_allowed(request)
         self.perform_authentication(request)
-        caller = require_scope(request.auth, self.scopes[method])
+        caller = require_scope(_caller(request), self.scopes[method])
         spend(self.rates.get(method, Rate.READS if method == "GET" else Rate.CONTROLS), caller.key)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
@@ -88,14 +88,11 @@ class ApiView(APIView):
         response.exception = True
         return response
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Attach the renderer and the headers of every answer."""
-        if isinstance(response, Response):
-            response.accepted_renderer = RENDERER
-            response.accepted_media_type = RENDERER.media_type
-            response.renderer_context = {}
+        response.accepted_renderer = RENDERER
+        response.accepted_media_type = RENDERER.media_type
+        response.renderer_context = {}  # type: ignore[attr-defined]
         for name, value in ANSWER_HEADERS.items():
             response.headers[name] = value
         if response.status_code == 405:
@@ -110,10 +107,15 @@ class ApiView(APIView):
 
 def caller_of(request: Request) -> Caller:
     """Return who called; a view is only reached with a caller."""
-    caller = request.auth
-    if not isinstance(caller, Caller):
+    caller = _caller(request)
+    if caller is None:
         raise Problem(ProblemCode.NOT_AUTHENTICATED, "nobody is calling")
     return caller
+
+
+def _caller(request: Request) -> Caller | None:
+    caller: object = request.auth
+    return caller if isinstance(caller, Caller) else None
 
 
 def body_of(request: Request) -> dict[str, Any]:
@@ -125,7 +127,9 @@ def body_of(request: Request) -> dict[str, Any]:
     media_type = (http.content_type or "").lower()
     length = http.META.get("CONTENT_LENGTH") or "0"
     if media_type not in JSON_TYPES:
-        raise Problem(ProblemCode.UNSUPPORTED_MEDIA_TYPE, f"Content-Type {media_type[:60]!r}: application/json is needed")
+        raise Problem(
+            ProblemCode.UNSUPPORTED_MEDIA_TYPE, f"Content-Type {media_type[:60]!r}: application/json is needed"
+        )
     if not length.isdecimal() or int(length) > LARGEST_BODY:
         raise Problem(ProblemCode.CONTENT_TOO_LARGE, f"at most {LARGEST_BODY} bytes are allowed")
     return parse_object(http.body)

@@ -1,4 +1,4 @@
-"""Every problem the API can answer with: its code, HTTP status and title. The reference page is built from this table."""
+"""Every problem the API can answer with: code, HTTP status and title. The reference page is built from this table."""
 
 from dataclasses import dataclass
 

@@ -29,7 +29,9 @@ def desk() -> Desk:
     now = wall_now()
     account = desk_account(settings.TRADING_MODE)
     if account is None:
-        raise Problem(ProblemCode.NOT_READY, f"the desk has no account {settings.TRADING_MODE!r}: start the platform once")
+        raise Problem(
+            ProblemCode.NOT_READY, f"the desk has no account {settings.TRADING_MODE!r}: start the platform once"
+        )
     return Desk(account, now, account.feed.market_now(now))
 
 
@@ -45,7 +47,7 @@ def known_strategy(name: str) -> Strategy:
     return strategy
 
 
-_account_ids: dict[str, int] = {}
+_accounts: dict[str, Account] = {}
 
 
 def order_account() -> Account:
@@ -55,11 +57,11 @@ def order_account() -> Account:
     :raises Problem: nothing has been set up yet
     """
     name = settings.TRADING_MODE
-    if name not in _account_ids:
-        _account_ids[name] = desk().account.pk
-    return Account(pk=_account_ids[name], name=name)
+    if name not in _accounts:
+        _accounts[name] = Account(pk=desk().account.pk, name=name)
+    return _accounts[name]
 
 
 def forget_account() -> None:
     """Drop what was remembered, because the database is another one now."""
-    _account_ids.clear()
+    _accounts.clear()

@@ -72,7 +72,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.ChoiceField(choices=ProblemCode.choices)
     request_id = serializers.CharField(allow_blank=True, help_text="The X-Request-ID of the answer, for the log.")
-    errors = FieldErrorSerializer(many=True, required=False)
+    errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]
     denials = DenialSerializer(many=True, required=False, help_text="Every rule that refused the order.")
     decision_id = serializers.IntegerField(required=False, allow_null=True)
     client_order_id = serializers.CharField(required=False)
@@ -86,7 +86,7 @@ class ApiSchema(AutoSchema):
         return [self.path.removeprefix(PATH_PREFIX).split("/")[0]]
 
 
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describe `Authorization: Token KEY`."""
 
     target_class = "ops_console.api.authentication.TokenAuthentication"
@@ -102,7 +102,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
         }
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describe the console's session."""
 
     target_class = "ops_console.api.authentication.SessionAuthentication"
@@ -190,7 +190,5 @@ def _example_problem(code: ProblemCode) -> Problem:
         error = FieldError("quantity", "NaN", "a plain decimal number as a string")
         return Problem(code, "not acceptable: quantity", errors=[error])
     if code == ProblemCode.RISK_DENIED:
-        return Problem(
-            code, EXAMPLE_DENIAL.message, extra={"denials": [EXAMPLE_DENIAL.as_dict()], "decision_id": 4711}
-        )
+        return Problem(code, EXAMPLE_DENIAL.message, extra={"denials": [EXAMPLE_DENIAL.as_dict()], "decision_id": 4711})
     return Problem(code)

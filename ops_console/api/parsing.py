@@ -1,11 +1,8 @@
 """Read request bodies strictly: JSON objects only, no number through binary floating point, everything bounded."""
 
 import json
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import IO, Any, NoReturn
-
-from rest_framework.parsers import BaseParser
+from typing import Any, NoReturn
 
 from ops_console.api.codes import ProblemCode, shown
 from ops_console.api.problems import Problem
@@ -81,15 +78,3 @@ def _depth(value: Any) -> int:
         depth += 1
         level = [inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)]
     return depth
-
-
-class StrictJsonParser(BaseParser):
-    """The only parser of the API."""
-
-    media_type = "application/json"
-
-    def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Read the body; REST framework calls this with the request as stream."""
-        return parse_object(stream.read(LARGEST_BODY + 1))

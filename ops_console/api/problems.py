@@ -80,13 +80,8 @@ REFUSALS: dict[type[Exception], tuple[ProblemCode, str]] = {
     risk_errors.TooSoon: (ProblemCode.TOO_SOON, ""),
     FeedMissingError: (ProblemCode.NOT_READY, ""),
     Http404: (ProblemCode.NOT_FOUND, ""),
-    exceptions.NotFound: (ProblemCode.NOT_FOUND, ""),
-    exceptions.NotAuthenticated: (ProblemCode.NOT_AUTHENTICATED, ""),
-    exceptions.AuthenticationFailed: (ProblemCode.INVALID_TOKEN, ""),
-    exceptions.PermissionDenied: (ProblemCode.SCOPE_MISSING, ""),
     PermissionDenied: (ProblemCode.SCOPE_MISSING, ""),
     exceptions.MethodNotAllowed: (ProblemCode.METHOD_NOT_ALLOWED, ""),
-    exceptions.UnsupportedMediaType: (ProblemCode.UNSUPPORTED_MEDIA_TYPE, ""),
     RequestDataTooBig: (ProblemCode.CONTENT_TOO_LARGE, ""),
 }
 PAUSES: dict[ProblemCode, int] = {ProblemCode.TOO_SOON: MINUTE, ProblemCode.NOT_READY: DATABASE_PAUSE}
@@ -103,10 +98,6 @@ def as_problem(error: Exception) -> Problem:
             "the database does not answer; an order sent with an Idempotency-Key can safely be sent again",
             retry_after=DATABASE_PAUSE,
         )
-    if isinstance(error, exceptions.Throttled):
-        return Problem(ProblemCode.THROTTLED, "too many requests", retry_after=int(error.wait or 1))
-    if isinstance(error, exceptions.ValidationError):
-        return invalid_fields(field_errors(error.detail))
     for kind in type(error).__mro__:
         if kind in REFUSALS:
             return _refusal(error, *REFUSALS[kind])
@@ -118,19 +109,6 @@ def _refusal(error: Exception, code: ProblemCode, name: str) -> Problem:
     detail = str(error)
     errors = [FieldError(name, "", detail)] if name else []
     return Problem(code, detail, errors=errors, retry_after=PAUSES.get(code))
-
-
-def field_errors(detail: Any, path: str = "") -> list[FieldError]:
-    """Flatten what a serializer found into one entry a field."""
-    if isinstance(detail, dict):
-        return [
-            error
-            for name, inner in detail.items()
-            for error in field_errors(inner, path if name == "non_field_errors" else f"{path}{'.' if path else ''}{name}")
-        ]
-    if isinstance(detail, list):
-        return [error for inner in detail for error in field_errors(inner, path)]
-    return [FieldError(path or "body", "", str(detail))]
 
 
 def problem_body(problem: Problem, request_id: str) -> Body:
@@ -151,9 +129,7 @@ def problem_body(problem: Problem, request_id: str) -> Body:
 def problem_response(error: Exception, request_id: str) -> Response:
     """Build the answer for a failure."""
     problem = as_problem(error)
-    response = Response(
-        problem_body(problem, request_id), status=STATUSES[problem.code], content_type=MEDIA_TYPE
-    )
+    response = Response(problem_body(problem, request_id), status=STATUSES[problem.code], content_type=MEDIA_TYPE)
     if problem.retry_after is not None:
         response["Retry-After"] = str(problem.retry_after)
     return response

@@ -31,7 +31,7 @@ class Rate(StrEnum):
     FAILED_KEYS = "failed_keys"
 
     @property
-    def count(self) -> int:
+    def per_minute(self) -> int:
         """Requests a minute; `API_RATES` of the settings may say another number by name."""
         configured: dict[str, int] = getattr(settings, "API_RATES", {})
         return configured.get(self.value, DEFAULT_COUNTS[self])
@@ -58,7 +58,7 @@ class RateLimiter:
     def wait(self, rate: Rate, key: str, *, spend: bool = True) -> int:
         """Return 0 and count the request, or the whole seconds to wait; `spend=False` only looks."""
         window = MINUTE * SECOND
-        step = window // rate.count
+        step = window // rate.per_minute
         now = self._clock()
         with self._lock:
             whole_at = max(self._whole_at.get((rate.value, key), now), now)
@@ -104,5 +104,5 @@ def require_allowance(rate: Rate, key: str) -> None:
 def too_many(rate: Rate, seconds: int) -> Problem:
     """Return the problem that says when to come back."""
     return Problem(
-        ProblemCode.THROTTLED, f"{rate.value}: at most {rate.count} a minute; wait {seconds} s", retry_after=seconds
+        ProblemCode.THROTTLED, f"{rate.value}: at most {rate.per_minute} a minute; wait {seconds} s", retry_after=seconds
     )

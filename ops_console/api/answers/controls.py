@@ -9,7 +9,7 @@ from rest_framework import serializers
 from execution.models import Account
 from execution.selectors import AccountSummary
 from execution.types import HaltReport
-from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape
+from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape, names_of
 from ops_console.api.openapi import LIMIT_NAMES
 from risk.limits import LimitDefinition
 from risk.models import Limit, ReleaseRequest
@@ -29,7 +29,7 @@ class ScopeSerializer(Shape):
     operator = serializers.CharField(allow_blank=True)
     second_operator = serializers.CharField(allow_blank=True)
     reason = serializers.CharField(allow_blank=True)
-    source = serializers.CharField(allow_blank=True)
+    source = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
     at = Instant(allow_null=True, help_text="Wall time.")
 
 
@@ -87,7 +87,7 @@ class LimitSerializer(Shape):
     """One limit: the value in force for what was asked, and where it comes from."""
 
     name = serializers.ChoiceField(choices=LIMIT_NAMES)
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     unit = serializers.CharField()
     value = DecimalText(help_text="In force for the strategy and symbol that were asked for.")
     account_value = DecimalText(help_text="In force for the sum over all strategies.")
@@ -135,7 +135,7 @@ class RiskSummarySerializer(Shape):
 
 def scope_answer(status: KillSwitchStatus) -> Answer:
     """Return one scope."""
-    return {name: getattr(status, name) for name in ScopeSerializer().fields}
+    return {name: getattr(status, name) for name in names_of(ScopeSerializer)}
 
 
 def request_answer(request: ReleaseRequest) -> Answer:
@@ -176,7 +176,7 @@ def breaker_answer(status: BreakerStatus) -> Answer:
     return {name: getattr(status, name) for name in BREAKER_NAMES}
 
 
-BREAKER_NAMES = tuple(BreakerSerializer().fields)
+BREAKER_NAMES = names_of(BreakerSerializer)
 
 
 def limit_answer(

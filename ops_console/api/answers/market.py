@@ -22,7 +22,7 @@ class QuoteSerializer(Shape):
     at = Instant(help_text="Market time.")
     age_seconds = serializers.IntegerField(help_text="In trading time.", min_value=0)
     is_stale = serializers.BooleanField(help_text="Older than allowed: not used by any check.")
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
 
 
 class QuotesSerializer(Shape):

@@ -9,11 +9,11 @@ from rest_framework import serializers
 from execution.models import Fill, Order, OrderEvent
 from execution.services.orders import Judged
 from execution.states import OPEN, OrderStatus
-from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape, page_of
+from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape, names_of, page_of
 from ops_console.api.openapi import DenialSerializer
 from ops_console.api.wire import decimal_text, time_text
 from risk.states import DecisionOutcome
-from risk.types import Origin, OrderType, Side, TimeInForce
+from risk.types import OrderType, Origin, Side, TimeInForce
 
 
 class OrderSerializer(Shape):
@@ -56,7 +56,7 @@ class EventSerializer(Shape):
     sequence = serializers.IntegerField()
     from_status = serializers.CharField(allow_null=True)
     to_status = serializers.ChoiceField(choices=OrderStatus.choices)
-    source = serializers.ChoiceField(choices=OrderEvent.Source.choices)
+    source = serializers.ChoiceField(choices=OrderEvent.Source.choices)  # type: ignore[assignment]
     actor = serializers.CharField(allow_blank=True)
     filled_quantity = DecimalText(help_text="Cumulative, after the step.")
     detail = serializers.DictField()
@@ -235,5 +235,5 @@ def preview_answer(judged: Judged, existing: str | None) -> Answer:
 
 
 PREVIEW_NUMBERS = tuple(
-    name for name in PreviewSerializer().fields if name not in {"accepted", "denials", "existing_client_order_id"}
+    name for name in names_of(PreviewSerializer) if name not in {"accepted", "denials", "existing_client_order_id"}
 )

@@ -26,6 +26,11 @@ class Instant(serializers.DateTimeField):
     """A time in UTC with its offset."""
 
 
+def names_of(shape: type[Shape]) -> tuple[str, ...]:
+    """Return the names that a shape declares, in their order."""
+    return tuple(shape().get_fields())
+
+
 def page_of(shape: type[Shape], name: str) -> type[Shape]:
     """Return the shape of one page of a list."""
     return type(

@@ -6,9 +6,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from execution.models import Account, AccountDay, StrategyDay
+from execution.models import Account
+from execution.models.accounts import DayResult
 from execution.selectors import AccountSummary, PositionView, RealtimePnl
-from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape, list_of
+from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape, list_of, names_of
 from ops_console.api.wire import decimal_text
 
 
@@ -101,7 +102,7 @@ PositionListSerializer = list_of(PositionSerializer, "PositionListSerializer")
 DayListSerializer = list_of(DaySerializer, "DayListSerializer")
 
 MILLIONTH = Decimal("0.000001")
-SHARED_DAY = tuple(name for name in DaySerializer().fields if name not in {"cash", "equity", "peak_equity"})
+SHARED_DAY = tuple(name for name in names_of(DaySerializer) if name not in {"cash", "equity", "peak_equity"})
 
 
 def position_answer(view: PositionView) -> Answer:
@@ -134,7 +135,7 @@ def pnl_answer(account: Account, pnl: RealtimePnl) -> Answer:
     }
 
 
-def day_answer(row: AccountDay | StrategyDay) -> Answer:
+def day_answer(row: DayResult) -> Answer:
     """Return one closed session."""
     body: dict[str, Any] = {name: getattr(row, name) for name in SHARED_DAY}
     for name in ("cash", "equity", "peak_equity"):

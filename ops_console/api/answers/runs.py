@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from execution.models import Strategy
-from ops_console.api.answers.parts import Answer, DecimalText, Instant, Shape, list_of, page_of
+from ops_console.api.answers.parts import Answer, DecimalText, Instant, Shape, list_of, names_of, page_of
 from trading.models import Run, RunStep
 from trading.states import RunState, StepName, StepState
 
@@ -58,8 +58,8 @@ class StrategySerializer(Shape):
 RunPageSerializer = page_of(RunSerializer, "RunPageSerializer")
 StrategyListSerializer = list_of(StrategySerializer, "StrategyListSerializer")
 
-COPIED = tuple(name for name in RunSerializer().fields if name != "strategy")
-STEP_NAMES = tuple(StepSerializer().fields)
+COPIED = tuple(name for name in names_of(RunSerializer) if name != "strategy")
+STEP_NAMES = names_of(StepSerializer)
 
 
 def run_answer(run: Run) -> Answer:

@@ -4,6 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from execution.services.halt import engage_kill_switch
+from marketdata.clock import wall_now
 from ops_console.api import fields
 from ops_console.api.answers.controls import (
     BreakerSerializer,
@@ -23,7 +24,6 @@ from ops_console.api.desk import desk, known_strategy
 from ops_console.api.openapi import documented
 from ops_console.api.problems import Problem
 from ops_console.scopes import Scope
-from marketdata.clock import wall_now
 from risk import selectors
 from risk.models import GLOBAL_SCOPE, KillSwitchEvent, ReleaseRequest
 from risk.services import breaker, kill_switch

@@ -66,9 +66,7 @@ class LimitsView(ApiView):
 
     scopes = {"GET": Scope.READ, "PUT": Scope.RISK}
 
-    @documented(
-        "limits_get", "Limits in force", query=SCOPE_FIELDS, answers={200: LimitsSerializer}
-    )
+    @documented("limits_get", "Limits in force", query=SCOPE_FIELDS, answers={200: LimitsSerializer})
     def get(self, request: Request) -> Response:
         """Return every limit for the strategy and symbol that are asked for."""
         wanted = query_of(request, SCOPE_FIELDS)
@@ -77,7 +75,7 @@ class LimitsView(ApiView):
     @documented(
         "limits_put",
         "Change limits",
-        description="Sets every limit that is named, together or not at all; null removes an override. The next order obeys.",
+        description="Sets every limit that is named, together or not at all; null removes an override.",
         body=PUT_FIELDS,
         example=EXAMPLE,
         answers={200: LimitsSerializer},
@@ -93,9 +91,7 @@ class FatFingerView(ApiView):
 
     scopes = {"GET": Scope.READ, "PUT": Scope.RISK}
 
-    @documented(
-        "fat_finger_get", "Fat-finger thresholds in force", query=SCOPE_FIELDS, answers={200: LimitsSerializer}
-    )
+    @documented("fat_finger_get", "Fat-finger thresholds in force", query=SCOPE_FIELDS, answers={200: LimitsSerializer})
     def get(self, request: Request) -> Response:
         """Return the four limits on a single order."""
         return Response(limits_answer(FAT_FINGER, query_of(request, SCOPE_FIELDS)))

@@ -25,7 +25,10 @@ BAR_FIELDS: dict[str, fields.Field] = {
     "from": fields.day("First session."),
     "to": fields.day("Last session."),
     "adjustment": fields.pattern(
-        f"^({'|'.join(ADJUSTMENTS)})$", f"one of {', '.join(ADJUSTMENTS)}", "How splits and dividends are counted.", "raw"
+        f"^({'|'.join(ADJUSTMENTS)})$",
+        f"one of {', '.join(ADJUSTMENTS)}",
+        "How splits and dividends are counted.",
+        "raw",
     ).but(default="raw"),
     "limit": fields.whole("Bars on a page.", least=1, most=MOST_BARS, default=1_000),
     "cursor": PAGE_FIELDS["cursor"],
@@ -35,7 +38,9 @@ BAR_FIELDS: dict[str, fields.Field] = {
 class QuotesView(ApiView):
     """The latest quotes."""
 
-    @documented("quotes_latest", "Latest quotes of the desk's feed", query=QUOTE_FIELDS, answers={200: QuotesSerializer})
+    @documented(
+        "quotes_latest", "Latest quotes of the desk's feed", query=QUOTE_FIELDS, answers={200: QuotesSerializer}
+    )
     def get(self, request: Request) -> Response:
         """Return quotes with their age; of every tradable instrument when no symbol is named."""
         wanted = query_of(request, QUOTE_FIELDS)["symbols"]
@@ -46,9 +51,7 @@ class QuotesView(ApiView):
         rows = Quote.objects.filter(feed=now.account.feed, instrument__symbol__in=names).select_related("instrument")
         oldest = int(limit_book().resolve(strategy="", symbol="").account.max_price_age_seconds)
         quotes = list(rows.order_by("instrument__symbol"))
-        return Response(
-            quotes_answer(now.account.feed, quotes, market_at=now.market_now, oldest=oldest, wanted=names)
-        )
+        return Response(quotes_answer(now.account.feed, quotes, market_at=now.market_now, oldest=oldest, wanted=names))
 
 
 class BarsView(ApiView):

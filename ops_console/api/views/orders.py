@@ -69,7 +69,7 @@ class OrdersView(ApiView):
         "orders_place",
         "Place an order",
         description=(
-            "Every check is made and the order is stored before the answer comes; it is sent to the broker right after. "
+            "Every check is made and the order is stored before the answer comes; it goes to the broker right after. "
             "A refusal lists every rule that refused: 409, or 503 when the kill switch is among them."
         ),
         body=ORDER_FIELDS,
@@ -154,7 +154,11 @@ class OrderView(ApiView):
     """One order."""
 
     @documented(
-        "orders_get", "Get an order", headers=[ORDER_ID], answers={200: OrderSerializer}, problems=[ProblemCode.NOT_FOUND]
+        "orders_get",
+        "Get an order",
+        headers=[ORDER_ID],
+        answers={200: OrderSerializer},
+        problems=[ProblemCode.NOT_FOUND],
     )
     def get(self, request: Request, client_order_id: str) -> Response:
         """Return the order."""
@@ -194,9 +198,7 @@ class OrderExplainView(ApiView):
     def get(self, request: Request, client_order_id: str) -> Response:
         """Return the whole story."""
         order = find_order(desk().account, client_order_id)
-        return Response(
-            explanation_answer(order, order.events.order_by("sequence"), order.fills.order_by("pk"))
-        )
+        return Response(explanation_answer(order, order.events.order_by("sequence"), order.fills.order_by("pk")))
 
 
 class OrderCancelView(ApiView):

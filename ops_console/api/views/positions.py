@@ -131,16 +131,16 @@ class RealtimePnlView(ApiView):
 class DailyPerformanceView(ApiView):
     """Closed sessions."""
 
-    @documented("performance_daily", "Closed sessions, oldest first", query=DAILY_FIELDS, answers={200: DayListSerializer})
+    @documented(
+        "performance_daily", "Closed sessions, oldest first", query=DAILY_FIELDS, answers={200: DayListSerializer}
+    )
     def get(self, request: Request) -> Response:
         """Return the days, at most the newest 5,000 of the range."""
         wanted = query_of(request, DAILY_FIELDS)
         if wanted["from"] and wanted["to"] and wanted["from"] > wanted["to"]:
             raise invalid("from", wanted["from"].isoformat(), f"a date up to {wanted['to'].isoformat()}")
         strategy = known_strategy(wanted["strategy"]).name if wanted["strategy"] else ""
-        days = selectors.daily_performance(
-            desk().account, start=wanted["from"], end=wanted["to"], strategy=strategy
-        )
+        days = selectors.daily_performance(desk().account, start=wanted["from"], end=wanted["to"], strategy=strategy)
         newest = reversed(days.order_by("-date")[:MOST_DAYS])
         return Response({"results": [day_answer(row) for row in newest]})
 

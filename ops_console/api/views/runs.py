@@ -55,8 +55,8 @@ class RunsView(ApiView):
         "runs_start",
         "Run a strategy for the desk's trading date",
         description=(
-            "Signals, targets and orders, before the answer comes. A run that was done before is returned as it is (200); "
-            "one that failed is taken up at the step that failed. A failure answers 500 with the run's id."
+            "Signals, targets and orders, before the answer comes. A run that was done before is returned as it is "
+            "(200); one that failed is taken up at the step that failed. A failure answers 500 with the run's id."
         ),
         body=RUN_FIELDS,
         example={"strategy": "momentum"},
