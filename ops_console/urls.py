@@ -1,5 +1,6 @@
 """Addresses of the console, of its commands, of health and of the API."""
 
+from django.contrib import admin
 from django.urls import include, path
 
 from ops_console import health
@@ -27,5 +28,6 @@ urlpatterns = [
     path("kill-switch/release/<int:request_id>/approve", kill_switch.approve_release, name="kill-switch-approve"),
     path("kill-switch/release/<int:request_id>/reject", kill_switch.reject_release, name="kill-switch-reject"),
     *health.urlpatterns,
+    path("admin/", admin.site.urls),
     path("api/", include("ops_console.api.urls")),
 ]
