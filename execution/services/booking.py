@@ -10,6 +10,7 @@ from execution.ledger import Lot, book_fill, rounded
 from execution.models import CashEntry, Fill, Order, OrderEvent, Position
 from execution.services.journal import Journal
 from execution.states import OPEN, OrderStatus, may_follow
+from risk.checks.form import STORABLE_MAX, storable
 
 ZERO = Decimal(0)
 BROKER = OrderEvent.Source.BROKER
@@ -33,10 +34,27 @@ class Execution:
         execution_id, quantity, price = report.broker_execution_id, report.quantity, report.price
         if not execution_id or quantity is None or price is None:
             raise OrderUnstorable("fill without execution id, quantity or price")
-        fee = report.fee or ZERO
-        if not (quantity.is_finite() and price.is_finite() and fee.is_finite()) or quantity <= 0 or price <= 0:
+        price, fee = _in_ledger_precision(price), _in_ledger_precision(report.fee or ZERO)
+        if not (storable(quantity) and storable(price) and abs(fee) < STORABLE_MAX):
             raise OrderUnstorable(f"fill of {quantity} at {price}, fee {fee}")
         return cls(execution_id, quantity, price, fee)
+
+
+def _in_ledger_precision(amount: Decimal) -> Decimal:
+    """Round what a broker computed (an average, a fee by rate); what is no storable number stays for the refusal."""
+    if not amount.is_finite() or abs(amount) >= STORABLE_MAX:
+        return Decimal("Infinity")
+    return rounded(amount)
+
+
+def learn_broker_id(journal: Journal, order: Order, broker_order_id: str) -> None:
+    """Note under which id the broker keeps the order; one that waits to be sent has been sent after all."""
+    if broker_order_id and not order.broker_order_id:
+        order.broker_order_id = broker_order_id
+        journal.touch(order)
+    if order.status == OrderStatus.PENDING:
+        order.submitted_at = order.submitted_at or journal.wall_now
+        journal.step(order, OrderStatus.SUBMITTED, source=BROKER, detail={"reason": "the broker knows the order"})
 
 
 def book_execution(journal: Journal, order: Order, execution: Execution, *, trading_date: date) -> None:
@@ -45,6 +63,7 @@ def book_execution(journal: Journal, order: Order, execution: Execution, *, trad
     The caller has made sure that the execution was not booked before. Late fills of an order that is over are booked
     too: they are facts. Locks needed: account, order, position.
     :raises OrderUnstorable: more would be filled than was ordered
+    :raises IllegalTransition: the order was never to be sent (denied, a dry run)
     """
     filled = order.filled_quantity + execution.quantity
     if filled > order.quantity:
@@ -69,7 +88,8 @@ def book_execution(journal: Journal, order: Order, execution: Execution, *, trad
     position.quantity, position.cost_basis = booking.lot.quantity, booking.lot.cost_basis
     position.realized_pnl += booking.realized
     position.fees += execution.fee
-    position.current_price, position.current_price_at = execution.price, journal.market_at
+    if journal.market_at >= position.current_price_at:
+        position.current_price, position.current_price_at = execution.price, journal.market_at
     _widen_caps(position)
     journal.touch_position(position)
     _book_cash(journal, order, execution, booking.cash, booking.realized, trading_date)
@@ -141,12 +161,11 @@ def book_status(journal: Journal, order: Order, report: BrokerReport) -> None:
 
     Locks needed: order, position.
     """
-    if report.broker_order_id and not order.broker_order_id:
-        order.broker_order_id = report.broker_order_id
-        journal.touch(order)
     target = _target(order, report)
-    if target is None or target == order.status or not may_follow(OrderStatus(order.status), target):
+    if target is None or not may_follow(OrderStatus(order.status), target):
         return
+    if report.kind == "cancel_rejected":
+        order.cancel_requested_at = order.cancel_sent_at = None
     if target in (OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.CANCELED) and report.reason:
         order.error_code, order.error_message = f"broker_{report.kind}", report.reason
     journal.step(order, target, source=BROKER, detail={"reason": report.reason} if report.reason else {})
@@ -158,7 +177,6 @@ def _target(order: Order, report: BrokerReport) -> OrderStatus | None:
     if report.kind == "cancel_rejected":
         if order.status != OrderStatus.PENDING_CANCEL:
             return None
-        order.cancel_requested_at = order.cancel_sent_at = None
         return OrderStatus.PARTIALLY_FILLED if order.filled_quantity else OrderStatus.ACCEPTED
     if order.status not in OPEN:
         return None

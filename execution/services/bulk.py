@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 from django.db.models import Model
 
@@ -22,8 +21,9 @@ def write_back(rows: Sequence[Model], fields: Sequence[str]) -> None:
     payload: list[dict[str, Any]] = [
         {"id": row.pk, **{name: getattr(row, name) for name in attributes}} for row in rows
     ]
+    # Numbers and instants travel as text: Django's own encoder would cut times to the millisecond.
     with connection.cursor() as cursor:
-        cursor.execute(_statement(model, tuple(fields)), [json.dumps(payload, cls=DjangoJSONEncoder)])
+        cursor.execute(_statement(model, tuple(fields)), [json.dumps(payload, default=str)])
 
 
 @lru_cache(maxsize=16)

@@ -150,6 +150,8 @@ class Journal:
         """Write everything in input order: orders, positions, events, fills, cash; news go out after the commit."""
         orders = [self.orders[pk] for pk in sorted(self._touched_orders)]
         positions = sorted((self.positions[key] for key in self._touched_positions), key=lambda row: row.pk)
+        for row in positions:
+            row.updated_at = self.wall_now
         write_back(orders, ORDER_FIELDS)
         write_back(positions, POSITION_FIELDS)
         OrderEvent.objects.bulk_create(self.events)

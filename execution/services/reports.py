@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import Q
 
 from execution.brokers.base import Broker, BrokerReport
-from execution.errors import OrderUnstorable
+from execution.errors import IllegalTransition, OrderUnstorable
 from execution.models import Account, Fill, Order, RefusedReport
-from execution.services.booking import Execution, book_execution, book_status
+from execution.services.booking import Execution, book_execution, book_status, learn_broker_id
 from execution.services.journal import Journal
 from marketdata import calendar
 from risk.services.limits import restrict_instrument
@@ -40,8 +40,8 @@ def apply_reports(*, account: Account, broker: Broker, wall_now: datetime) -> in
 def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: datetime) -> int:
     """Book a batch of consecutive reports and move the cursor with them; returns how many were new.
 
-    What cannot be booked (no such order, more than was ordered) is stored whole as refused, and its symbol is
-    restricted until somebody has looked. Locks: account, orders, positions.
+    What cannot be booked (no such order, one that was denied, more than was ordered) is stored whole as refused, and
+    its symbol is restricted until somebody has looked. Locks: account, orders, positions.
     """
     ids = {report.client_order_id for report in reports}
     journal = Journal.lock(
@@ -60,7 +60,7 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
         order = by_client_id.get(report.client_order_id)
         try:
             _book(journal, order, report, booked)
-        except OrderUnstorable as refusal:
+        except (OrderUnstorable, IllegalTransition) as refusal:
             _refuse(journal, order, report, str(refusal))
     if fresh:
         account.report_cursor = fresh[-1].sequence
@@ -81,14 +81,13 @@ def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: s
     if order is None:
         raise OrderUnstorable(UNKNOWN_ORDER)
     journal.market_at = report.at
+    learn_broker_id(journal, order, report.broker_order_id)
     if report.kind != "fill":
         book_status(journal, order, report)
         return
     execution = Execution.of(report)
     if execution.execution_id in booked:
         return
-    if report.broker_order_id and not order.broker_order_id:
-        order.broker_order_id = report.broker_order_id
     book_execution(journal, order, execution, trading_date=calendar.trading_date(report.at))
     booked.add(execution.execution_id)
 
