@@ -1,1 +1,1 @@
-"""Facts about the world: instruments, bars, corporate actions, the calendar, quotes, and what time it is in the market."""
+"""Facts about the world: instruments, bars, corporate actions, the calendar, quotes, and the time in the market."""

@@ -25,8 +25,8 @@ def adjust(bars: pl.DataFrame, actions: pl.DataFrame, *, mode: AdjustmentMode, a
 
     Only actions with an ex-date up to `as_of` count (None: all); prices before an ex-date are multiplied by its factor,
     as CRSP does: 1 / ratio for a split, 1 - cash / previous close for a dividend, cash being in shares after a split of
-    the same day. Volume is put into the same shares by splits alone. `bars` has symbol, date, prices and volume, one row
-    a symbol and date; the rows come back sorted by symbol and date, other columns untouched.
+    the same day. Volume is put into the same shares by splits alone. `bars` has symbol, date, prices and volume, one
+    row a symbol and date; the rows come back sorted by symbol and date, other columns untouched.
     """
     if mode not in get_args(AdjustmentMode):
         raise ValueError(f"mode {mode!r} is not allowed: {', '.join(get_args(AdjustmentMode))} are")
@@ -52,7 +52,7 @@ def _events(bars: pl.DataFrame, actions: pl.DataFrame, mode: AdjustmentMode, as_
     Columns symbol, ex_date, price_factor, share_factor; sorted by symbol and ex_date.
     """
     known = actions if as_of is None else actions.filter(pl.col("ex_date") <= as_of)
-    known = known.select(ACTION_SCHEMA.names()).cast(dict(ACTION_SCHEMA))
+    known = known.select(ACTION_SCHEMA.names()).cast(ACTION_SCHEMA)
     split = pl.col("kind") == ActionKind.SPLIT.value
     days = (
         known.group_by("symbol", "ex_date")

@@ -1,7 +1,7 @@
 """Market data in the admin: facts are shown, decisions go through services."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -46,7 +46,7 @@ class InstrumentAdmin(RowAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
         """Keep the symbol of an existing instrument: bars in the lake carry it."""
-        return self.readonly_fields if obj is None else ("symbol", *self.readonly_fields)  # type: ignore[return-value]
+        return self.readonly_fields if obj is None else ("symbol", *self.readonly_fields)
 
 
 @admin.register(Feed)
@@ -101,7 +101,17 @@ class CorporateActionAdmin(RowAdmin):
 
 @admin.register(BarImport)
 class BarImportAdmin(ReadOnlyAdmin):
-    list_display = ("source", "timeframe", "state", "rows", "written", "quarantined", "cursor", "started_at", "finished_at")
+    list_display = (
+        "source",
+        "timeframe",
+        "state",
+        "rows",
+        "written",
+        "quarantined",
+        "cursor",
+        "started_at",
+        "finished_at",
+    )
     list_filter = ("state", "timeframe")
     search_fields = ("source",)
 
@@ -119,7 +129,7 @@ class QuarantinedBarAdmin(ReadOnlyAdmin):
     list_select_related = ("instrument",)
     search_fields = ("instrument__symbol", "detail", "reason")
     action_form = DecisionForm
-    actions: ClassVar[Any] = ("release", "reject")
+    actions = ("release", "reject")
 
     @admin.action(description="Release into the lake", permissions=["decide"])
     def release(self, request: HttpRequest, queryset: QuerySet[QuarantinedBar]) -> None:
@@ -139,6 +149,8 @@ class QuarantinedBarAdmin(ReadOnlyAdmin):
         for bar in queryset:
             try:
                 decided = service(bar=bar, operator=operator, reason=reason, wall_now=wall_now())
-                self.message_user(request, f"{decided.instrument.symbol} {decided.date}: {decided.status}", messages.SUCCESS)
+                self.message_user(
+                    request, f"{decided.instrument.symbol} {decided.date}: {decided.status}", messages.SUCCESS
+                )
             except MarketDataError as error:
                 self.message_user(request, str(error), messages.ERROR)

@@ -1,7 +1,7 @@
 """NYSE sessions, half days and holidays, as sorted arrays of UTC instants.
 
-`exchange_calendars` is asked once per process; every question afterwards is a binary search (a few microseconds), because
-freshness, the clock and each order ask.
+`exchange_calendars` is asked once per process; every question afterwards is a binary search (a few microseconds),
+because freshness, the clock and each order ask.
 """
 
 from bisect import bisect_left, bisect_right

@@ -22,7 +22,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """All that decides market time. Instants are aware UTC; `anchor_at` and `paused_at` are wall time, the rest market time."""
+    """All that decides market time, in UTC; `anchor_at` and `paused_at` are wall time, the rest market time."""
 
     kind: str
     start_at: datetime | None = None
@@ -50,7 +50,7 @@ def wall_now() -> datetime:
 def market_now(state: ClockState, wall_now: datetime) -> datetime:
     """Return market time at a wall instant; never decreasing in `wall_now`.
 
-    A replay plays each session from 30 minutes before its open to 5 minutes after its close and skips what lies between.
+    A replay plays each session from 30 minutes before its open to 5 minutes after its close, and skips the rest.
     """
     if state.kind == FeedKind.REAL:
         return wall_now
@@ -79,7 +79,7 @@ def _replayed(state: ClockState, wall_now: datetime) -> datetime:
     wall = wall_now if state.paused_at is None else min(wall_now, state.paused_at)
     elapsed = max((wall - state.anchor_at) // _MICROSECOND, 0)
     at = _instant(_played(state.start_at) + int(elapsed * state.speed))
-    # A start inside closed time plays from the next window; a start on a window's last instant must not step back either.
+    # A start inside closed time plays from the next window; one on a window's last instant must not step back.
     at = max(at, state.start_at)
     return at if state.end_at is None else min(at, max(state.end_at, state.start_at))
 

@@ -1,7 +1,7 @@
 """Derive splits and dividends from a source that gives raw and adjusted closes.
 
-The ratio of the two is constant between ex-dates and jumps on them; the jump is the event's factor. The ratio of the last
-day need not be 1: what happened after the data ends is in it, as a constant of the symbol.
+The ratio of the two is constant between ex-dates and jumps on them; the jump is the event's factor. The ratio of the
+last day need not be 1: what happened after the data ends is in it, as a constant of the symbol.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from marketdata.errors import UnexplainedJumpError
 from marketdata.types import ActionKind
 
 JUMP = 1e-9
-"""Smallest relative change of the ratio that is an event: above what rounding leaves (1e-13), below a cent on any price."""
+"""Smallest relative change of the ratio that is an event: above what rounding leaves (1e-13), below a cent a share."""
 SPLIT_AT_LEAST = 0.2
 """A factor this far from 1 is a split; the largest special dividend known in the sample is 0.10."""
 SNAP = 5e-4
 SMALLEST_SPLIT_PART = 10
 """A split gives whole shares for at most this many old ones (a reverse split: takes); 5:4 and 11:10 exist, 9:8 too."""
 DRIFT = 2.5e-5
-"""How far rounded dividends may carry the rebuilt adjusted close from the source's, relative; a quarter of what we promise."""
+"""How far rounded dividends may carry the rebuilt adjusted close from the source's; a quarter of what is promised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _split_ratio(jump: _Jump) -> float:
 
 
 def _rounded_cash(jump: _Jump, drift: float) -> float:
-    """Return the dividend (account currency a share) with the fewest decimals, two at least, that keep the drift small."""
+    """Return the dividend (currency a share) with the fewest decimals, two at least, that keep the drift small."""
     exact = jump.previous_close * (1 - jump.factor)
     for decimals in range(2, 8):
         cash = round(exact, decimals)

@@ -1,4 +1,7 @@
-"""Is the data recent enough to decide on? Age is counted in trading time: a Friday bar is fresh on Monday before the open."""
+"""Is the data recent enough to decide on?
+
+Age is counted in trading time: a Friday bar is fresh on Monday before the open.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta

@@ -1,8 +1,8 @@
 """The bar lake: raw, unadjusted bars as Parquet, partitioned by timeframe and year.
 
-`<root>/timeframe=1d/year=2012/bars.parquet`, sorted by symbol and time. A file is replaced as a whole (written beside it,
-then renamed), so a reader sees the old or the new one, never half of one. Writers take turns by a lock file; readers take
-no lock. Prices here are float64: research data, not money.
+`<root>/timeframe=1d/year=2012/bars.parquet`, sorted by symbol and time. A file is replaced as a whole (written beside
+it, then renamed), so a reader sees the old or the new one, never half of one. Writers take turns by a lock file;
+readers take no lock. Prices here are float64: research data, not money.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ FILE_NAME = "bars.parquet"
 
 
 def bar_schema(timeframe: str = Timeframe.DAY) -> pl.Schema:
-    """Return the columns of bars: symbol, `date` (daily) or `at` (start of the minute, UTC), prices and volume (shares)."""
+    """Return the columns of bars: symbol, `date` (daily) or `at` (start of a minute, UTC), prices, volume (shares)."""
     wanted = Timeframe(timeframe)
     return pl.Schema(
         {"symbol": pl.String(), KEY_COLUMN[wanted]: _KEY_TYPE[wanted], **{name: pl.Float64() for name in VALUE_COLUMNS}}
@@ -77,7 +77,7 @@ class BarLake:
         return frame
 
     def frame(self, timeframe: str = Timeframe.DAY) -> pl.DataFrame:
-        """Return every bar of a timeframe, sorted by symbol and time, from memory while nothing has been written since."""
+        """Return every bar of a timeframe, sorted by symbol and time, from memory while nothing has been written."""
         wanted = Timeframe(timeframe)
         generation = self.generation()
         cached = self._cached.get(wanted)
@@ -146,7 +146,7 @@ class BarLake:
         schema = bar_schema(timeframe)
         if not files:
             return pl.LazyFrame(schema=schema)
-        scanned = pl.scan_parquet(files, hive_partitioning=False)
+        scanned = pl.scan_parquet(list(files), hive_partitioning=False)
         return scanned.select(schema.names()).sort("symbol", KEY_COLUMN[timeframe])
 
     def _files(self, timeframe: Timeframe) -> list[Path]:

@@ -55,8 +55,8 @@ def check_bars(
 ) -> GateResult:
     """Judge raw bars (columns of `lake.bar_schema`); the first rule a bar breaks is the one named.
 
-    An absolute return above the threshold is an outlier unless splits and dividends explain it. `history` is at least the
-    last bar of each symbol before the frame: the first return and the first gap are measured from it.
+    An absolute return above the threshold is an outlier unless splits and dividends explain it. `history` is at least
+    the last bar of each symbol before the frame: the first return and the first gap are measured from it.
     """
     wanted = Timeframe(timeframe)
     key = KEY_COLUMN[wanted]
@@ -83,7 +83,11 @@ def _value_findings(rows: pl.DataFrame, key: str, timeframe: Timeframe, now: dat
     latest = now.date() if timeframe == Timeframe.DAY else now
     rules: list[tuple[QualityRule, pl.Expr, str]] = [
         (QualityRule.NOT_FINITE, ~finite, "a value is missing or not a number"),
-        (QualityRule.NON_POSITIVE_PRICE, pl.any_horizontal(price <= 0 for price in prices), "a price is not above zero"),
+        (
+            QualityRule.NON_POSITIVE_PRICE,
+            pl.any_horizontal(price <= 0 for price in prices),
+            "a price is not above zero",
+        ),
         (QualityRule.NON_POSITIVE_VOLUME, pl.col("volume") <= 0, "the volume is not above zero"),
         (
             QualityRule.OHLC_INCONSISTENT,
@@ -94,11 +98,11 @@ def _value_findings(rows: pl.DataFrame, key: str, timeframe: Timeframe, now: dat
     ]
     broken: _Broken = {}
     for rule, condition, detail in rules:
-        _add(broken, {row: (rule, detail) for row in rows.filter(condition)["row"]})
+        _add(broken, dict.fromkeys(rows.filter(condition)["row"], (rule, detail)))
     days = rows[key].cast(pl.Date).unique()
     closed = [day for day in days if not is_session(day)]
     off = rows.filter(pl.col(key).cast(pl.Date).is_in(closed))["row"]
-    _add(broken, {row: (QualityRule.NOT_A_SESSION, "the exchange is closed that day") for row in off})
+    _add(broken, dict.fromkeys(off, (QualityRule.NOT_A_SESSION, "the exchange is closed that day")))
     return broken
 
 
@@ -183,4 +187,3 @@ def _add(broken: _Broken, more: _Broken) -> None:
     """Add findings about bars that have none yet."""
     for row, reason in more.items():
         broken.setdefault(row, reason)
-

@@ -97,7 +97,8 @@ def bars(
 ) -> pl.DataFrame:
     """Return daily bars sorted by symbol and date, `start` and `end` included, as known at `as_of` (None: now).
 
-    Bars after `as_of` are left out and actions after it are not applied. Released bars are in, quarantined ones are not.
+    Bars after `as_of` are left out and actions after it are not applied. Released bars are in, quarantined ones are
+    not.
     """
     wanted = list(symbols)
     last = min((day for day in (end, as_of) if day is not None), default=None)
@@ -108,7 +109,7 @@ def bars(
 
 
 def corporate_actions_frame(symbols: Iterable[str] | None = None) -> pl.DataFrame:
-    """Return splits and dividends with the columns of `ACTION_SCHEMA` (float64, for research), sorted by symbol and date."""
+    """Return splits and dividends, columns of `ACTION_SCHEMA` (float64, for research), sorted by symbol and date."""
     actions = CorporateAction.objects.all()
     if symbols is not None:
         actions = actions.filter(instrument__symbol__in=list(symbols))

@@ -7,133 +7,423 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='BarImport',
+            name="BarImport",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(max_length=64)),
-                ('timeframe', models.CharField(choices=[('1d', 'Day'), ('1m', 'Minute')], max_length=4)),
-                ('content_hash', models.CharField(help_text='SHA-256 of the imported bars: the same bars resume', max_length=64)),
-                ('state', models.CharField(choices=[('running', 'Running'), ('done', 'Done')], default='running', max_length=8)),
-                ('rows', models.PositiveBigIntegerField(default=0, help_text='rows read')),
-                ('written', models.PositiveBigIntegerField(default=0, help_text='bars new or changed in the lake')),
-                ('quarantined', models.PositiveBigIntegerField(default=0, help_text='bars newly in quarantine')),
-                ('gaps', models.JSONField(blank=True, default=list, help_text='missing sessions as [symbol, date]')),
-                ('cursor', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source", models.CharField(max_length=64)),
+                ("timeframe", models.CharField(choices=[("1d", "Day"), ("1m", "Minute")], max_length=4)),
+                (
+                    "content_hash",
+                    models.CharField(help_text="SHA-256 of the imported bars: the same bars resume", max_length=64),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("running", "Running"), ("done", "Done")], default="running", max_length=8
+                    ),
+                ),
+                ("rows", models.PositiveBigIntegerField(default=0, help_text="rows read")),
+                ("written", models.PositiveBigIntegerField(default=0, help_text="bars new or changed in the lake")),
+                ("quarantined", models.PositiveBigIntegerField(default=0, help_text="bars newly in quarantine")),
+                ("gaps", models.JSONField(blank=True, default=list, help_text="missing sessions as [symbol, date]")),
+                ("cursor", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ('-started_at', '-pk'),
-                'constraints': [models.UniqueConstraint(fields=('source', 'timeframe', 'content_hash'), name='barimport_content_unique'), models.CheckConstraint(condition=models.Q(('timeframe__in', ['1d', '1m'])), name='barimport_timeframe_known'), models.CheckConstraint(condition=models.Q(('state__in', ['running', 'done'])), name='barimport_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'done'), _negated=True), ('finished_at__isnull', False), _connector='OR'), name='barimport_finished_when_done')],
+                "ordering": ("-started_at", "-pk"),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("source", "timeframe", "content_hash"), name="barimport_content_unique"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("timeframe__in", ["1d", "1m"])), name="barimport_timeframe_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["running", "done"])), name="barimport_state_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "done"), _negated=True), ("finished_at__isnull", False), _connector="OR"
+                        ),
+                        name="barimport_finished_when_done",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Feed',
+            name="Feed",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, unique=True)),
-                ('kind', models.CharField(choices=[('real', 'Real'), ('replay', 'Replay'), ('manual', 'Manual')], max_length=8)),
-                ('start_at', models.DateTimeField(blank=True, null=True)),
-                ('end_at', models.DateTimeField(blank=True, null=True)),
-                ('speed', models.DecimalField(db_default=Decimal('1'), decimal_places=3, default=Decimal('1'), max_digits=12)),
-                ('anchor_at', models.DateTimeField(blank=True, null=True)),
-                ('paused_at', models.DateTimeField(blank=True, null=True)),
-                ('market_at', models.DateTimeField(blank=True, null=True)),
-                ('last_tick_at', models.DateTimeField(blank=True, null=True)),
-                ('state', models.CharField(choices=[('live', 'Live'), ('stale', 'Stale'), ('down', 'Down')], db_default='down', default='down', max_length=8)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=64, unique=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("real", "Real"), ("replay", "Replay"), ("manual", "Manual")], max_length=8
+                    ),
+                ),
+                ("start_at", models.DateTimeField(blank=True, null=True)),
+                ("end_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "speed",
+                    models.DecimalField(db_default=Decimal("1"), decimal_places=3, default=Decimal("1"), max_digits=12),
+                ),
+                ("anchor_at", models.DateTimeField(blank=True, null=True)),
+                ("paused_at", models.DateTimeField(blank=True, null=True)),
+                ("market_at", models.DateTimeField(blank=True, null=True)),
+                ("last_tick_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("live", "Live"), ("stale", "Stale"), ("down", "Down")],
+                        db_default="down",
+                        default="down",
+                        max_length=8,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['real', 'replay', 'manual'])), name='feed_kind_known'), models.CheckConstraint(condition=models.Q(('state__in', ['live', 'stale', 'down'])), name='feed_state_known'), models.CheckConstraint(condition=models.Q(('speed__gt', 0)), name='feed_speed_positive'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'replay'), _negated=True), models.Q(('anchor_at__isnull', False), ('start_at__isnull', False)), _connector='OR'), name='feed_replay_has_clock'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'manual'), _negated=True), ('market_at__isnull', False), _connector='OR'), name='feed_manual_has_time'), models.CheckConstraint(condition=models.Q(('paused_at__isnull', True), ('kind', 'replay'), _connector='OR'), name='feed_pause_is_of_replay'), models.CheckConstraint(condition=models.Q(('end_at__isnull', True), ('start_at__isnull', True), ('end_at__gte', models.F('start_at')), _connector='OR'), name='feed_end_after_start')],
+                "ordering": ("name",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["real", "replay", "manual"])), name="feed_kind_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["live", "stale", "down"])), name="feed_state_known"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("speed__gt", 0)), name="feed_speed_positive"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "replay"), _negated=True),
+                            models.Q(("anchor_at__isnull", False), ("start_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="feed_replay_has_clock",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "manual"), _negated=True), ("market_at__isnull", False), _connector="OR"
+                        ),
+                        name="feed_manual_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("paused_at__isnull", True), ("kind", "replay"), _connector="OR"),
+                        name="feed_pause_is_of_replay",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("end_at__isnull", True),
+                            ("start_at__isnull", True),
+                            ("end_at__gte", models.F("start_at")),
+                            _connector="OR",
+                        ),
+                        name="feed_end_after_start",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Instrument',
+            name="Instrument",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('symbol', models.CharField(max_length=16, unique=True)),
-                ('name', models.CharField(blank=True, db_default='', default='', max_length=128)),
-                ('exchange', models.CharField(blank=True, db_default='XNYS', default='XNYS', max_length=16)),
-                ('tick_size', models.DecimalField(db_default=Decimal('0.01'), decimal_places=8, default=Decimal('0.01'), max_digits=20)),
-                ('lot_size', models.DecimalField(db_default=Decimal('1'), decimal_places=8, default=Decimal('1'), max_digits=20)),
-                ('tradable', models.BooleanField(db_default=True, default=True)),
-                ('shortable', models.BooleanField(db_default=True, default=True)),
-                ('fractionable', models.BooleanField(db_default=False, default=False)),
-                ('average_daily_volume', models.DecimalField(blank=True, decimal_places=8, help_text='shares a session, over 20 complete sessions', max_digits=20, null=True)),
-                ('adv_as_of', models.DateField(blank=True, help_text='last session in the average', null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("symbol", models.CharField(max_length=16, unique=True)),
+                ("name", models.CharField(blank=True, db_default="", default="", max_length=128)),
+                ("exchange", models.CharField(blank=True, db_default="XNYS", default="XNYS", max_length=16)),
+                (
+                    "tick_size",
+                    models.DecimalField(
+                        db_default=Decimal("0.01"), decimal_places=8, default=Decimal("0.01"), max_digits=20
+                    ),
+                ),
+                (
+                    "lot_size",
+                    models.DecimalField(db_default=Decimal("1"), decimal_places=8, default=Decimal("1"), max_digits=20),
+                ),
+                ("tradable", models.BooleanField(db_default=True, default=True)),
+                ("shortable", models.BooleanField(db_default=True, default=True)),
+                ("fractionable", models.BooleanField(db_default=False, default=False)),
+                (
+                    "average_daily_volume",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=8,
+                        help_text="shares a session, over 20 complete sessions",
+                        max_digits=20,
+                        null=True,
+                    ),
+                ),
+                ("adv_as_of", models.DateField(blank=True, help_text="last session in the average", null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(auto_now_add=True, db_default=django.db.models.functions.datetime.Now()),
+                ),
             ],
             options={
-                'ordering': ('symbol',),
-                'constraints': [models.CheckConstraint(condition=models.Q(('symbol__regex', '^[A-Z][A-Z0-9.\\-]{0,15}$')), name='instrument_symbol_form'), models.CheckConstraint(condition=models.Q(('tick_size__gt', 0)), name='instrument_tick_size_positive'), models.CheckConstraint(condition=models.Q(('lot_size__gt', 0)), name='instrument_lot_size_positive'), models.CheckConstraint(condition=models.Q(models.Q(('adv_as_of__isnull', True), ('average_daily_volume__isnull', True)), models.Q(('adv_as_of__isnull', False), ('average_daily_volume__gte', 0)), _connector='OR'), name='instrument_adv_dated')],
+                "ordering": ("symbol",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("symbol__regex", "^[A-Z][A-Z0-9.\\-]{0,15}$")),
+                        name="instrument_symbol_form",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("tick_size__gt", 0)), name="instrument_tick_size_positive"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("lot_size__gt", 0)), name="instrument_lot_size_positive"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("adv_as_of__isnull", True), ("average_daily_volume__isnull", True)),
+                            models.Q(("adv_as_of__isnull", False), ("average_daily_volume__gte", 0)),
+                            _connector="OR",
+                        ),
+                        name="instrument_adv_dated",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='CorporateAction',
+            name="CorporateAction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('split', 'Split'), ('dividend', 'Dividend')], max_length=8)),
-                ('ex_date', models.DateField()),
-                ('ratio', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
-                ('cash_amount', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
-                ('announced_at', models.DateTimeField(blank=True, null=True)),
-                ('source', models.CharField(db_default='manual', default='manual', max_length=32)),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_default=django.db.models.functions.datetime.Now())),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='corporate_actions', to='marketdata.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(choices=[("split", "Split"), ("dividend", "Dividend")], max_length=8)),
+                ("ex_date", models.DateField()),
+                ("ratio", models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
+                ("cash_amount", models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
+                ("announced_at", models.DateTimeField(blank=True, null=True)),
+                ("source", models.CharField(db_default="manual", default="manual", max_length=32)),
+                (
+                    "created_at",
+                    models.DateTimeField(auto_now_add=True, db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="corporate_actions",
+                        to="marketdata.instrument",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('instrument', 'ex_date', 'kind'),
-                'constraints': [models.UniqueConstraint(fields=('instrument', 'kind', 'ex_date'), name='corporateaction_event_unique'), models.CheckConstraint(condition=models.Q(('kind__in', ['split', 'dividend'])), name='corporateaction_kind_known'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'split'), _negated=True), models.Q(('cash_amount__isnull', True), ('ratio__gt', 0), ('ratio__isnull', False)), _connector='OR'), name='corporateaction_split_has_ratio'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'dividend'), _negated=True), models.Q(('cash_amount__gt', 0), ('cash_amount__isnull', False), ('ratio__isnull', True)), _connector='OR'), name='corporateaction_dividend_has_cash')],
+                "ordering": ("instrument", "ex_date", "kind"),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("instrument", "kind", "ex_date"), name="corporateaction_event_unique"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["split", "dividend"])), name="corporateaction_kind_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "split"), _negated=True),
+                            models.Q(("cash_amount__isnull", True), ("ratio__gt", 0), ("ratio__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="corporateaction_split_has_ratio",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "dividend"), _negated=True),
+                            models.Q(("cash_amount__gt", 0), ("cash_amount__isnull", False), ("ratio__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="corporateaction_dividend_has_cash",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='QuarantinedBar',
+            name="QuarantinedBar",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('timeframe', models.CharField(choices=[('1d', 'Day'), ('1m', 'Minute')], max_length=4)),
-                ('bar_at', models.DateTimeField()),
-                ('date', models.DateField(help_text='session')),
-                ('payload', models.JSONField()),
-                ('rule', models.CharField(choices=[('not_finite', 'Not Finite'), ('non_positive_price', 'Non Positive Price'), ('non_positive_volume', 'Non Positive Volume'), ('ohlc_inconsistent', 'Ohlc Inconsistent'), ('duplicate', 'Duplicate'), ('not_a_session', 'Not A Session'), ('future_date', 'Future Date'), ('outlier_return', 'Outlier Return')], max_length=24)),
-                ('detail', models.CharField(max_length=255)),
-                ('source', models.CharField(max_length=64)),
-                ('fingerprint', models.CharField(help_text='SHA-256 of the bar: the same bar is kept out once', max_length=64)),
-                ('status', models.CharField(choices=[('quarantined', 'Quarantined'), ('released', 'Released'), ('rejected', 'Rejected')], default='quarantined', max_length=12)),
-                ('decided_by', models.CharField(blank=True, db_default='', default='', max_length=150)),
-                ('decided_at', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, db_default='', default='', max_length=500)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='quarantined_bars', to='marketdata.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("timeframe", models.CharField(choices=[("1d", "Day"), ("1m", "Minute")], max_length=4)),
+                ("bar_at", models.DateTimeField()),
+                ("date", models.DateField(help_text="session")),
+                ("payload", models.JSONField()),
+                (
+                    "rule",
+                    models.CharField(
+                        choices=[
+                            ("not_finite", "Not Finite"),
+                            ("non_positive_price", "Non Positive Price"),
+                            ("non_positive_volume", "Non Positive Volume"),
+                            ("ohlc_inconsistent", "Ohlc Inconsistent"),
+                            ("duplicate", "Duplicate"),
+                            ("not_a_session", "Not A Session"),
+                            ("future_date", "Future Date"),
+                            ("outlier_return", "Outlier Return"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                ("detail", models.CharField(max_length=255)),
+                ("source", models.CharField(max_length=64)),
+                (
+                    "fingerprint",
+                    models.CharField(help_text="SHA-256 of the bar: the same bar is kept out once", max_length=64),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("quarantined", "Quarantined"), ("released", "Released"), ("rejected", "Rejected")],
+                        default="quarantined",
+                        max_length=12,
+                    ),
+                ),
+                ("decided_by", models.CharField(blank=True, db_default="", default="", max_length=150)),
+                ("decided_at", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, db_default="", default="", max_length=500)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="quarantined_bars",
+                        to="marketdata.instrument",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('instrument', 'bar_at', 'pk'),
-                'constraints': [models.UniqueConstraint(fields=('fingerprint',), name='quarantinedbar_bar_unique'), models.UniqueConstraint(condition=models.Q(('status', 'released')), fields=('instrument', 'timeframe', 'bar_at'), name='quarantinedbar_one_released'), models.CheckConstraint(condition=models.Q(('timeframe__in', ['1d', '1m'])), name='quarantinedbar_timeframe_known'), models.CheckConstraint(condition=models.Q(('rule__in', ['not_finite', 'non_positive_price', 'non_positive_volume', 'ohlc_inconsistent', 'duplicate', 'not_a_session', 'future_date', 'outlier_return'])), name='quarantinedbar_rule_known'), models.CheckConstraint(condition=models.Q(('status__in', ['quarantined', 'released', 'rejected'])), name='quarantinedbar_status_known'), models.CheckConstraint(condition=models.Q(models.Q(('decided_at__isnull', True), ('decided_by', ''), ('reason', ''), ('status', 'quarantined')), models.Q(('decided_at__isnull', False), ('status__in', ['released', 'rejected']), models.Q(('decided_by', ''), _negated=True), models.Q(('reason', ''), _negated=True)), _connector='OR'), name='quarantinedbar_decision_signed')],
+                "ordering": ("instrument", "bar_at", "pk"),
+                "constraints": [
+                    models.UniqueConstraint(fields=("fingerprint",), name="quarantinedbar_bar_unique"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("status", "released")),
+                        fields=("instrument", "timeframe", "bar_at"),
+                        name="quarantinedbar_one_released",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("timeframe__in", ["1d", "1m"])), name="quarantinedbar_timeframe_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "rule__in",
+                                [
+                                    "not_finite",
+                                    "non_positive_price",
+                                    "non_positive_volume",
+                                    "ohlc_inconsistent",
+                                    "duplicate",
+                                    "not_a_session",
+                                    "future_date",
+                                    "outlier_return",
+                                ],
+                            )
+                        ),
+                        name="quarantinedbar_rule_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["quarantined", "released", "rejected"])),
+                        name="quarantinedbar_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("decided_at__isnull", True),
+                                ("decided_by", ""),
+                                ("reason", ""),
+                                ("status", "quarantined"),
+                            ),
+                            models.Q(
+                                ("decided_at__isnull", False),
+                                ("status__in", ["released", "rejected"]),
+                                models.Q(("decided_by", ""), _negated=True),
+                                models.Q(("reason", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="quarantinedbar_decision_signed",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Quote',
+            name="Quote",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bid', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
-                ('ask', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
-                ('last', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
-                ('average_daily_volume', models.DecimalField(blank=True, decimal_places=8, help_text='shares a session as known in this feed; a replay stands at another date than the desk', max_digits=20, null=True)),
-                ('at', models.DateTimeField()),
-                ('source', models.CharField(max_length=32)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('feed', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='quotes', to='marketdata.feed')),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='quotes', to='marketdata.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("bid", models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
+                ("ask", models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
+                ("last", models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
+                (
+                    "average_daily_volume",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=8,
+                        help_text="shares a session as known in this feed; a replay stands at another date than the desk",
+                        max_digits=20,
+                        null=True,
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("source", models.CharField(max_length=32)),
+                ("updated_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "feed",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="quotes", to="marketdata.feed"
+                    ),
+                ),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="quotes", to="marketdata.instrument"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('feed', 'instrument'), name='quote_feed_instrument_unique'), models.CheckConstraint(condition=models.Q(('bid__isnull', True), models.Q(('bid__gt', 0), ('bid__lt', Decimal('1000000000'))), _connector='OR'), name='quote_bid_positive'), models.CheckConstraint(condition=models.Q(('ask__isnull', True), models.Q(('ask__gt', 0), ('ask__lt', Decimal('1000000000'))), _connector='OR'), name='quote_ask_positive'), models.CheckConstraint(condition=models.Q(('last__isnull', True), models.Q(('last__gt', 0), ('last__lt', Decimal('1000000000'))), _connector='OR'), name='quote_last_positive'), models.CheckConstraint(condition=models.Q(('average_daily_volume__isnull', True), ('average_daily_volume__gte', 0), _connector='OR'), name='quote_volume_not_negative'), models.CheckConstraint(condition=models.Q(('bid__isnull', True), ('ask__isnull', True), ('bid__lte', models.F('ask')), _connector='OR'), name='quote_not_crossed'), models.CheckConstraint(condition=models.Q(('bid__isnull', False), ('ask__isnull', False), ('last__isnull', False), _connector='OR'), name='quote_not_empty')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("feed", "instrument"), name="quote_feed_instrument_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("bid__isnull", True),
+                            models.Q(("bid__gt", 0), ("bid__lt", Decimal("1000000000"))),
+                            _connector="OR",
+                        ),
+                        name="quote_bid_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("ask__isnull", True),
+                            models.Q(("ask__gt", 0), ("ask__lt", Decimal("1000000000"))),
+                            _connector="OR",
+                        ),
+                        name="quote_ask_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("last__isnull", True),
+                            models.Q(("last__gt", 0), ("last__lt", Decimal("1000000000"))),
+                            _connector="OR",
+                        ),
+                        name="quote_last_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("average_daily_volume__isnull", True), ("average_daily_volume__gte", 0), _connector="OR"
+                        ),
+                        name="quote_volume_not_negative",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("bid__isnull", True), ("ask__isnull", True), ("bid__lte", models.F("ask")), _connector="OR"
+                        ),
+                        name="quote_not_crossed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("bid__isnull", False), ("ask__isnull", False), ("last__isnull", False), _connector="OR"
+                        ),
+                        name="quote_not_empty",
+                    ),
+                ],
             },
         ),
     ]

@@ -15,12 +15,15 @@ MAX_PRICE = Decimal(10) ** 9
 
 
 def price_or_absent(field: str) -> Q:
-    """Build the condition of an optional price; the upper bound also keeps out NaN, which PostgreSQL sorts above all."""
+    """Build the condition of an optional price; the upper bound keeps out NaN, which PostgreSQL sorts above all."""
     return Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gt": 0, f"{field}__lt": MAX_PRICE})
 
 
 class Feed(models.Model):
-    """One market view. `anchor_at`, `paused_at` and `last_tick_at` are wall time; `start_at`, `end_at`, `market_at` market time."""
+    """One market view.
+
+    `anchor_at`, `paused_at` and `last_tick_at` are wall time; `start_at`, `end_at` and `market_at` market time.
+    """
 
     MAIN = "main"
 
@@ -85,7 +88,10 @@ class Feed(models.Model):
 
 
 class Quote(models.Model):
-    """The latest view of an instrument in a feed; `at` is market time, `updated_at` wall time. NULL means that side is absent."""
+    """The latest view of an instrument in a feed; `at` is market time, `updated_at` wall time.
+
+    NULL means that side is absent.
+    """
 
     feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="quotes")
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="quotes")

@@ -11,7 +11,7 @@ REASON_LENGTH = (10, 500)
 
 
 class BarImport(models.Model):
-    """One import of bars. `cursor` is the last year whose bars are in the lake: an interrupted import goes on after it."""
+    """One import of bars. `cursor` is the last year that is in the lake: an interrupted import goes on after it."""
 
     source = models.CharField(max_length=64)
     timeframe = models.CharField(max_length=4, choices=Timeframe.choices)

@@ -15,7 +15,9 @@ class Instrument(models.Model):
     symbol = models.CharField(max_length=16, unique=True)
     name = models.CharField(max_length=128, blank=True, default="", db_default="")
     exchange = models.CharField(max_length=16, blank=True, default="XNYS", db_default="XNYS")
-    tick_size = models.DecimalField(max_digits=20, decimal_places=8, default=Decimal("0.01"), db_default=Decimal("0.01"))
+    tick_size = models.DecimalField(
+        max_digits=20, decimal_places=8, default=Decimal("0.01"), db_default=Decimal("0.01")
+    )
     lot_size = models.DecimalField(max_digits=20, decimal_places=8, default=Decimal(1), db_default=Decimal(1))
     tradable = models.BooleanField(default=True, db_default=True)
     shortable = models.BooleanField(default=True, db_default=True)

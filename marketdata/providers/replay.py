@@ -1,7 +1,8 @@
 """Play stored bars back as quotes.
 
 The way a price takes between a bar's open, high, low and close is not known: it is made up here, the same each time for
-the same seed, symbol and day. The open, the extremes and the close are the bar's own. Every quote says so in its source.
+the same seed, symbol and day. The open, the extremes and the close are the bar's own. Every quote says so in its
+source.
 """
 
 import hashlib
@@ -118,7 +119,7 @@ def minute_path(bar: DayBar, minutes: int, seed: str) -> list[float]:
     The order of the extremes and their minutes come from the seed.
     """
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8])
-    chance = random.Random(number)  # noqa: S311 - a path that can be made again, not a secret
+    chance = random.Random(number)
     low, high = float(bar.low), float(bar.high)
     first = 1 + int(chance.random() * (minutes - 2))
     second = first + 1 + int(chance.random() * (minutes - 1 - first))
@@ -133,7 +134,7 @@ def minute_path(bar: DayBar, minutes: int, seed: str) -> list[float]:
         done = (minute - start) / (end - start)
         # The wiggle vanishes at the turning points, so that they are met exactly.
         noise = wiggle * (2 * chance.random() - 1) * min(done, 1 - done) * 2
-        path.append(min(max(opening + (closing - opening) * done + noise, low), high))
+        path.append(min(max(opening * (1 - done) + closing * done + noise, low), high))
     return path
 
 

@@ -1,4 +1,4 @@
-"""The built-in sample: public-domain daily bars of AAPL, FB, GOOG, IBM and MSFT, 2000 to 2013, from an installed package."""
+"""The built-in sample: public-domain daily bars of AAPL, FB, GOOG, IBM and MSFT, 2000 to 2013."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -16,7 +16,12 @@ SAMPLE_NAMES = {
     "IBM": ("International Business Machines Corporation", "XNYS"),
     "MSFT": ("Microsoft Corporation", "XNAS"),
 }
-_COLUMNS = {"Ticker": "symbol", "Date": "date", **{name.title(): name for name in VALUE_COLUMNS}, "Adj Close": "adj_close"}
+_COLUMNS = {
+    "Ticker": "symbol",
+    "Date": "date",
+    **{name.title(): name for name in VALUE_COLUMNS},
+    "Adj Close": "adj_close",
+}
 
 
 class SampleProvider:

@@ -1,4 +1,7 @@
-"""Bring bars in: gate, quarantine, lake. Importing the same bars again changes nothing; an interrupted import goes on."""
+"""Bring bars in: gate, quarantine, lake.
+
+Importing the same bars again changes nothing; an interrupted import goes on where it stopped.
+"""
 
 import hashlib
 from collections.abc import Callable

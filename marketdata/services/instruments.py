@@ -47,14 +47,12 @@ def average_daily_volumes(symbols: Sequence[str], as_of: date) -> dict[str, Deci
     days = latest_sessions(as_of, ADV_SESSIONS)
     recent = bars(symbols, start=days[0], end=days[-1], adjustment="split", as_of=as_of)
     means = recent.group_by("symbol").agg(mean=pl.col("volume").mean(), count=pl.len())
-    return {
-        symbol: Decimal(round(mean)) for symbol, mean, count in means.iter_rows() if count >= ADV_MINIMUM_SESSIONS
-    }
+    return {symbol: Decimal(round(mean)) for symbol, mean, count in means.iter_rows() if count >= ADV_MINIMUM_SESSIONS}
 
 
 @transaction.atomic
 def refresh_statistics(*, symbols: Sequence[str], as_of: date) -> int:
-    """Store the average daily volumes as of a date; an instrument without one loses an older one. Return how many have one.
+    """Store the average daily volumes as of a date, and return how many instruments have one; others lose an older one.
 
     Locks: the instruments, in the order of their ids.
     """

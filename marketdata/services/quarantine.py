@@ -23,7 +23,7 @@ def release_bar(
     """Let a bar into the lake, signed by an operator with a reason. Locks: the bar.
 
     The lake is written last: if that fails, the decision is undone with it.
-    :raises QuarantineDecisionError: decided before, not signed, not a bar at all, or another one is released in its place
+    :raises QuarantineDecisionError: decided before, not signed, no numbers, or another bar is released in its place
     """
     locked = _decide(bar, QuarantineStatus.RELEASED, operator, reason, wall_now)
     (lake or default_lake()).write(bar_frame(locked), locked.timeframe, locked.source)

@@ -96,9 +96,7 @@ def _latest_usable(quotes: Iterable[QuoteUpdate], dropped: Counter[QuoteDrop]) -
     return latest
 
 
-def _upsert(
-    feed: Feed, quotes: Sequence[QuoteUpdate], wall_now: datetime, dropped: Counter[QuoteDrop]
-) -> list[int]:
+def _upsert(feed: Feed, quotes: Sequence[QuoteUpdate], wall_now: datetime, dropped: Counter[QuoteDrop]) -> list[int]:
     """Run the statement, count what it dropped, and return the instruments whose quote changed."""
     columns: list[list[Any]] = [
         [quote.symbol for quote in quotes],

@@ -35,8 +35,8 @@ def import_sample(
 ) -> SampleReport:
     """Import the sample; doing it again changes nothing.
 
-    Corporate actions go first, so that the quality gate knows what explains a fall. Instruments without an average volume
-    get that of the session before the sample's replay begins.
+    Corporate actions go first, so that the quality gate knows what explains a fall. Instruments without an average
+    volume get that of the session before the sample's replay begins.
     :raises MarketDataError: a symbol is not in the sample, or the sample is not installed
     """
     wanted = sorted(symbols or SAMPLE_NAMES)

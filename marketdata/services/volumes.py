@@ -1,4 +1,4 @@
-"""Average daily volume as a feed knows it: a replay must not see the volumes of a later date, nor disturb the desk's."""
+"""Average daily volume as a feed knows it: a replay sees no volumes of a later date, and leaves the desk's alone."""
 
 from collections.abc import Sequence
 from datetime import date

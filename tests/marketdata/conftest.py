@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -8,8 +6,6 @@ import pytest
 from marketdata.lake import BarLake, default_lake
 from marketdata.providers.sample import SampleProvider
 
-WALL = datetime(2024, 3, 1, 12, tzinfo=UTC)
-
 
 @pytest.fixture(scope="session")
 def sample() -> pl.DataFrame:
@@ -17,7 +13,7 @@ def sample() -> pl.DataFrame:
 
 
 @pytest.fixture
-def lake(tmp_path: Path, settings: object) -> Iterator[BarLake]:
+def lake(tmp_path: Path, settings: object) -> BarLake:
     """An empty lake, which is also the default one."""
     settings.LAKE_DIR = tmp_path / "lake"  # type: ignore[attr-defined]
-    yield default_lake()
+    return default_lake()

@@ -20,10 +20,24 @@ def make_feed(name: str = "main", **fields: Any) -> Feed:
 
 
 def make_quote(feed: Feed, symbol: str = "AAPL", **fields: Any) -> Quote:
-    values = {"bid": Decimal("9.99"), "ask": Decimal("10.01"), "last": Decimal(10), "at": NOON, "source": "test", **fields}
+    values = {
+        "bid": Decimal("9.99"),
+        "ask": Decimal("10.01"),
+        "last": Decimal(10),
+        "at": NOON,
+        "source": "test",
+        **fields,
+    }
     return Quote.objects.create(feed=feed, instrument=make_instrument(symbol), **values)
 
 
 def quote(symbol: str = "AAPL", **fields: Any) -> QuoteUpdate:
-    values = {"bid": Decimal("9.99"), "ask": Decimal("10.01"), "last": Decimal(10), "at": NOON, "source": "test", **fields}
+    values = {
+        "bid": Decimal("9.99"),
+        "ask": Decimal("10.01"),
+        "last": Decimal(10),
+        "at": NOON,
+        "source": "test",
+        **fields,
+    }
     return QuoteUpdate(symbol=symbol, **values)

@@ -18,7 +18,13 @@ def bars(closes: list[float], symbol: str = "X") -> pl.DataFrame:
 
 def actions(*rows: tuple[str, int, float], symbol: str = "X") -> pl.DataFrame:
     filled = [
-        (symbol, kind, FIRST + timedelta(days=day), value if kind == "split" else None, None if kind == "split" else value)
+        (
+            symbol,
+            kind,
+            FIRST + timedelta(days=day),
+            value if kind == "split" else None,
+            None if kind == "split" else value,
+        )
         for kind, day, value in rows
     ]
     return pl.DataFrame(filled, schema=ACTION_SCHEMA, orient="row")
@@ -54,7 +60,10 @@ def test_nothing_is_known_before_its_ex_date() -> None:
 
 def test_a_split_and_a_dividend_of_one_day_are_taken_together() -> None:
     events = actions(("split", 1, 2.0), ("dividend", 1, 0.5))
-    assert adjust(bars([10, 4.5]), events, mode="total_return", as_of=None)["close"].to_list() == [pytest.approx(4.5), 4.5]
+    assert adjust(bars([10, 4.5]), events, mode="total_return", as_of=None)["close"].to_list() == [
+        pytest.approx(4.5),
+        4.5,
+    ]
 
 
 def test_an_action_before_the_first_bar_changes_nothing() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from marketdata import calendar
 from marketdata.errors import NotASessionError, OutsideCalendarError
 
-INSTANTS = st.datetimes(datetime(1991, 1, 1), datetime(2026, 12, 1), timezones=st.just(UTC))
+INSTANTS = st.datetimes(datetime(1991, 1, 1), datetime(2026, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy adds it
 
 
 def utc(text: str) -> datetime:
@@ -18,7 +18,9 @@ def test_the_friday_after_thanksgiving_closes_at_13_00_new_york() -> None:
     assert calendar.session_close(date(2012, 11, 23)) == utc("2012-11-23T18:00")
 
 
-@pytest.mark.parametrize("closed", [date(2012, 11, 22), date(2012, 10, 29), date(2001, 9, 11), date(2012, 6, 16), date(2022, 6, 20)])
+@pytest.mark.parametrize(
+    "closed", [date(2012, 11, 22), date(2012, 10, 29), date(2001, 9, 11), date(2012, 6, 16), date(2022, 6, 20)]
+)
 def test_holidays_storms_and_weekends_are_no_sessions(closed: date) -> None:
     assert not calendar.is_session(closed)
     with pytest.raises(NotASessionError):

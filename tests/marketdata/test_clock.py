@@ -88,7 +88,7 @@ def test_the_clock_says_in_a_line_what_it_shows() -> None:
 
 
 SPEEDS = st.decimals(Decimal("0.001"), Decimal(100_000), places=3)
-STARTS = st.datetimes(datetime(1995, 1, 1), datetime(2020, 1, 1), timezones=st.just(UTC))
+STARTS = st.datetimes(datetime(1995, 1, 1), datetime(2020, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy adds it
 SECONDS = st.floats(-1e4, 1e6, allow_nan=False)
 
 

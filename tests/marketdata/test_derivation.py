@@ -30,7 +30,7 @@ def test_the_splits_of_the_sample_are_found(sample: pl.DataFrame) -> None:
 
 def test_the_dividends_of_the_sample_are_found(sample: pl.DataFrame) -> None:
     apple, microsoft = events(sample, "AAPL", "dividend"), events(sample, "MSFT", "dividend")
-    assert [day for day in apple] == [date(2012, 8, 9), date(2012, 11, 7), date(2013, 2, 7)]
+    assert list(apple) == [date(2012, 8, 9), date(2012, 11, 7), date(2013, 2, 7)]
     assert microsoft[date(2004, 11, 15)] == pytest.approx(3.03, abs=0.01)
     assert microsoft[date(2012, 8, 14)] == 0.2
     assert len(events(sample, "IBM", "dividend")) == 52
@@ -47,9 +47,7 @@ def test_what_happened_after_the_data_ends_is_a_constant_of_the_symbol(sample: p
 
 def closes(*ratios: float) -> pl.DataFrame:
     days = [date(2012, 6, day) for day in range(1, len(ratios) + 1)]
-    return pl.DataFrame(
-        {"symbol": "X", "date": days, "close": 100.0, "adj_close": [100 * ratio for ratio in ratios]}
-    )
+    return pl.DataFrame({"symbol": "X", "date": days, "close": 100.0, "adj_close": [100 * ratio for ratio in ratios]})
 
 
 @pytest.mark.parametrize("ratio", [2.0, 3.0, 1.5, 7.0, 0.1])

@@ -12,7 +12,9 @@ HALF_AN_HOUR = timedelta(minutes=30)
 
 
 def bars(**newest: date) -> pl.DataFrame:
-    return pl.DataFrame({"symbol": list(newest), "date": list(newest.values())}, schema={"symbol": pl.String, "date": pl.Date})
+    return pl.DataFrame(
+        {"symbol": list(newest), "date": list(newest.values())}, schema={"symbol": pl.String, "date": pl.Date}
+    )
 
 
 def test_a_friday_bar_is_fresh_on_monday_before_the_open() -> None:
@@ -29,7 +31,9 @@ def test_it_ages_with_the_session() -> None:
     assert late.stale_symbols == {"A": 31 * 60}
 
 
-@pytest.mark.parametrize(("mode", "fresh"), [("latest", True), ("oldest", False), ("median", True), ("per_symbol", False)])
+@pytest.mark.parametrize(
+    ("mode", "fresh"), [("latest", True), ("oldest", False), ("median", True), ("per_symbol", False)]
+)
 def test_the_modes_judge_different_ages(mode: FreshnessMode, fresh: bool) -> None:
     frame = bars(A=FRIDAY, B=FRIDAY, C=THURSDAY)
     assert check_freshness(frame, HALF_AN_HOUR, mode, now=MONDAY_PRE).fresh is fresh

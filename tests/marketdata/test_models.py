@@ -69,10 +69,12 @@ def test_a_quote_that_cannot_be_true_is_refused(fields: dict[str, Any], constrai
     refused_by(constraint, make_quote, feed=make_feed(), **fields)
 
 
-@pytest.mark.parametrize(("column", "value"), [("last", "NaN"), ("bid", "NaN"), ("ask", "Infinity"), ("last", "-Infinity")])
+@pytest.mark.parametrize(
+    ("column", "value"), [("last", "NaN"), ("bid", "NaN"), ("ask", "Infinity"), ("last", "-Infinity")]
+)
 def test_a_price_that_is_no_number_is_refused_even_from_raw_sql(column: str, value: str) -> None:
     stored = make_quote(make_feed())
-    statement = f"UPDATE marketdata_quote SET {column} = %s::numeric WHERE id = %s"  # noqa: S608 - a fixed list of columns
+    statement = f"UPDATE marketdata_quote SET {column} = %s::numeric WHERE id = %s"
     with pytest.raises((IntegrityError, DataError)), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, [value, stored.pk])
 

@@ -19,8 +19,8 @@ STALE_EXIT = 3
 
 class Command(BaseCommand):
     help = (
-        "Say whether the newest bars are recent enough to decide on, as of the desk's market time. Age is counted in trading "
-        "time. Exit code 0 fresh, 3 stale, 1 on an error (a bar later than now is one)."
+        "Say whether the newest bars are recent enough to decide on, as of the desk's market time. Age is counted in "
+        "trading time. Exit code 0 fresh, 3 stale, 1 on an error (a bar later than now is one)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -15,9 +15,9 @@ from marketdata.types import Timeframe
 
 class Command(BaseCommand):
     help = (
-        "Import raw, unadjusted bars from CSV or Parquet files (columns symbol, date or at, open, high, low, close, volume). "
-        "Bars that fail the quality gate go to quarantine. Running it again changes nothing; an interrupted import goes on "
-        "where it stopped. Exit code 0 when every file was read, 1 on an error."
+        "Import raw, unadjusted bars from CSV or Parquet files (columns symbol, date or at, open, high, low, close, "
+        "volume). Bars that fail the quality gate go to quarantine. Running it again changes nothing; an interrupted "
+        "import goes on where it stopped. Exit code 0 when every file was read, 1 on an error."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

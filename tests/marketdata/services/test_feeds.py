@@ -129,7 +129,8 @@ def test_the_state_of_a_feed_can_be_noted() -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["pause", "resume", "speed", "restart"]), st.floats(0, 5000), st.integers(1, 2000)), max_size=12
+    st.tuples(st.sampled_from(["pause", "resume", "speed", "restart"]), st.floats(0, 5000), st.integers(1, 2000)),
+    max_size=12,
 )
 
 

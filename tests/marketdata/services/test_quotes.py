@@ -33,7 +33,9 @@ def test_a_newer_quote_replaces_the_whole_view() -> None:
     feed = make_feed()
     make_instrument()
     store_quotes(feed=feed, quotes=[quote()], wall_now=WALL)
-    store_quotes(feed=feed, quotes=[quote(bid=None, ask=None, last=Decimal(11), at=NOON + timedelta(seconds=1))], wall_now=WALL)
+    store_quotes(
+        feed=feed, quotes=[quote(bid=None, ask=None, last=Decimal(11), at=NOON + timedelta(seconds=1))], wall_now=WALL
+    )
     stored = Quote.objects.get()
     assert (stored.bid, stored.ask, stored.last) == (None, None, 11)
 
@@ -122,7 +124,9 @@ PRICES = st.one_of(st.none(), st.decimals(allow_nan=True, allow_infinity=True), 
 
 
 @given(PRICES, PRICES, PRICES)
-def test_whatever_passes_the_check_passes_the_database(bid: Decimal | None, ask: Decimal | None, last: Decimal | None) -> None:
+def test_whatever_passes_the_check_passes_the_database(
+    bid: Decimal | None, ask: Decimal | None, last: Decimal | None
+) -> None:
     update = quote(bid=bid, ask=ask, last=last)
     problem = quote_problem(update)
     prices = [price for price in (bid, ask, last) if price is not None]

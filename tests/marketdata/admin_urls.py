@@ -1,0 +1,6 @@
+"""The admin beside the console."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [path("admin/", admin.site.urls), path("", include("ops_console.urls"))]
