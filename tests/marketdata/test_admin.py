@@ -45,9 +45,10 @@ def test_facts_are_neither_added_nor_changed_nor_deleted(
 ) -> None:
     make_quote(make_feed())
     assert admin_client.get(reverse(f"admin:marketdata_{model}_add")).status_code == 403
-    row = {"feed": Feed, "quarantinedbar": QuarantinedBar}.get(model)
+    managers = {"feed": Feed.objects, "quarantinedbar": QuarantinedBar.objects}
+    row = managers.get(model)
     if row is not None:
-        first = row.objects.first()
+        first = row.first()
         assert first is not None
         assert admin_client.post(reverse(f"admin:marketdata_{model}_change", args=[first.pk]), {}).status_code == 403
         assert admin_client.post(reverse(f"admin:marketdata_{model}_delete", args=[first.pk]), {}).status_code == 403

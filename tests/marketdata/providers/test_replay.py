@@ -121,7 +121,8 @@ def test_a_path_stays_inside_its_bar_and_touches_all_four_prices(
     a: float, b: float, c: float, d: float, minutes: int, seed: str
 ) -> None:
     low, opening, closing, high = sorted((a, b, c, d))
-    bar = DayBar("X", *(Decimal(repr(price)) for price in (opening, high, low, closing)), Decimal(1))
+    exact = [Decimal(repr(price)) for price in (opening, high, low, closing)]
+    bar = DayBar("X", exact[0], exact[1], exact[2], exact[3], Decimal(1))
     path = minute_path(bar, minutes, seed)
     assert len(path) == minutes + 1
     assert (path[0], path[-1]) == (opening, closing)

@@ -34,7 +34,12 @@ def test_the_main_feed_replays_the_sample_from_2012() -> None:
 def test_the_main_feed_is_left_as_it_runs() -> None:
     first = main_feed()
     again = feeds.ensure_main_feed(wall_now=later(100), speed=Decimal(1))
-    assert (again.pk, again.start_at, again.anchor_at, again.speed) == (first.pk, first.start_at, WALL, 390)
+    assert (again.pk, again.start_at, again.anchor_at, again.speed) == (
+        first.pk,
+        first.start_at,
+        first.anchor_at,
+        Decimal(390),
+    )
 
 
 def test_a_main_feed_of_another_kind_is_refused() -> None:

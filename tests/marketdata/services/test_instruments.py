@@ -64,5 +64,5 @@ def test_statistics_are_stored_with_their_date_and_lost_when_there_are_none(lake
     assert refresh_statistics(symbols=["A", "B"], as_of=AS_OF) == 1
     listed.refresh_from_db()
     gone.refresh_from_db()
-    assert (listed.average_daily_volume, listed.adv_as_of) == (100, AS_OF)
+    assert (listed.average_daily_volume, listed.adv_as_of) == (Decimal(100), AS_OF)
     assert (gone.average_daily_volume, gone.adv_as_of) == (None, None)

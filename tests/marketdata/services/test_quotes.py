@@ -37,7 +37,7 @@ def test_a_newer_quote_replaces_the_whole_view() -> None:
         feed=feed, quotes=[quote(bid=None, ask=None, last=Decimal(11), at=NOON + timedelta(seconds=1))], wall_now=WALL
     )
     stored = Quote.objects.get()
-    assert (stored.bid, stored.ask, stored.last) == (None, None, 11)
+    assert (stored.bid, stored.ask, stored.last) == (None, None, Decimal(11))
 
 
 def test_a_quote_never_moves_back_in_time() -> None:
