@@ -49,8 +49,8 @@ test: $(READY) ## all tests, with the coverage of risk and execution; ARGS=
 status: $(READY) ## services, kill switch, positions, P&L; exit code 0 healthy, 3 halted, 4 degraded
 	@$(PY) manage.py status $(ARGS)
 
-bench: $(READY) ## measure speed, as JSON with ratios within one run
-	@$(PY) manage.py bench $(ARGS)
+bench: $(READY) ## measure speed, as JSON with ratios within one run; ARGS="--only orders --quick"
+	@$(PY) -m tests.bench $(ARGS)
 
 lint: $(READY_DEV) ## ruff, its formatter, mypy
 	@$(VENV)/bin/ruff check .
