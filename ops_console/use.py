@@ -105,6 +105,8 @@ def _judged(case: Mapping[str, Any], owner: str) -> Iterator[tuple[str, Decimal 
         yield "max_price_age_seconds", number_in(price.get("age_seconds"))
     reserved = number_in(line.get("open_buy_quantity" if sign > 0 else "open_sell_quantity")) or ZERO
     yield "max_position_quantity", abs((number_in(line.get("quantity")) or ZERO) + sign * (reserved + quantity))
+    held = any(number_in(line.get(name)) for name in ("quantity", "open_buy_quantity", "open_sell_quantity"))
+    yield "max_names", _plus(totals.get("names"), ZERO if held else Decimal(1))
     yield "max_open_orders", _plus(totals.get("open_orders"), Decimal(1))
     if owner == "account":
         yield "max_orders_per_minute", number_in(case.get("orders_this_minute"))

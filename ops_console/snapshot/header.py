@@ -111,7 +111,7 @@ def _account(desk: Desk) -> dict[str, Cell]:
         "account.day_pnl": Cell(figures.marked(now.day_pnl), figures.tone(now.day_pnl)),
         "account.day_pnl_pct": Cell(figures.percent(share), figures.tone(now.day_pnl)),
         "account.gross": Cell(figures.number(now.gross_exposure, 0)),
-        "account.gross_pct": Cell(f"{figures.percent(use, 1).lstrip('+')} of equity"),
+        "account.gross_pct": Cell(f"{figures.percent(use, 0).lstrip('+')} of equity"),
         "account.net": Cell(figures.signed(now.net_exposure, 0)),
         "account.buying_power": Cell(figures.number(now.buying_power, 0)),
         "account.cash": Cell(figures.number(now.cash)),

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from execution.states import OrderStatus
 from ops_console import figures
 from ops_console.snapshot.board import Cell, Topic
+from ops_console.use import number_in
 from trading.states import RunState, StepState
 
 register = template.Library()
@@ -87,6 +88,25 @@ def price(value: Decimal | None) -> str:
         return figures.NOTHING
     places = 2 if value == value.quantize(Decimal("0.01")) else 4
     return figures.number(value, places)
+
+
+@register.filter
+def detail_text(detail: Mapping[str, Any]) -> str:
+    """Write what an event carries in one line; numbers without the zeros they are stored with."""
+    return " \u00b7 ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in detail.items() if value != "")
+
+
+def _plain(value: object) -> str:
+    found = number_in(value) if isinstance(value, str) and "." in value else None
+    return str(value) if found is None else figures.quantity(found)
+
+
+@register.filter
+def measure(value: Decimal | None, unit: str) -> str:
+    """Write a limit's value: counts and shares as they are, the rest with two decimals."""
+    if unit in ("shares", "names", "orders", "s", "min", "bps"):
+        return figures.quantity(value)
+    return figures.number(value)
 
 
 @register.filter

@@ -68,6 +68,7 @@ async function draw() {
       session = here;
       days = await load();
       show();
+      chart.timeScale().fitContent();
       return;
     }
     const now = nowPoint(days.at(-1)?.time);
