@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -13,7 +12,7 @@ from execution.models import Strategy
 from marketdata.clock import wall_now
 from ops_console.permissions import acts_of, scope_of
 from ops_console.snapshot.board import Topic
-from ops_console.snapshot.desk import Desk, read_desk
+from ops_console.snapshot.desk import DATABASE_AWAY, Desk, read_desk
 from ops_console.snapshot.header import header
 
 THEMES = ("dark", "light", "system")
@@ -126,7 +125,7 @@ def _scopes(desk: Desk) -> list[tuple[str, str]]:
     found = [] if desk.account is None else [(desk.account.scope, f"Account {desk.account.name}")]
     try:
         names = list(Strategy.objects.values_list("name", flat=True).order_by("name"))
-    except DatabaseError:
+    except DATABASE_AWAY:
         return found
     return found + [(f"strategy:{name}", f"Strategy {name}") for name in names]
 

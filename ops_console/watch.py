@@ -8,12 +8,13 @@ from typing import Protocol
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from execution.selectors import desk_account
 from marketdata.clock import ClockState, market_now, wall_now
 from marketdata.models import Quote
 from ops_console.scopes import ROLE_SCOPES
+from ops_console.snapshot.desk import DATABASE_AWAY
 from ops_console.snapshot.prices import closes_before, session_shown
 
 # Ids of append-only tables only grow, and every step of an order is an event: together they are the ledger's version.
@@ -64,7 +65,7 @@ def read_watch(readers: Sequence[tuple[int, str]]) -> Reading:
         symbols = Quote.objects.filter(feed=account.feed).values_list("instrument__symbol", flat=True)
         closes = closes_before(session_shown(market_now(clock, wall_now())), tuple(sorted(symbols)))
         return Reading(version, admitted, clock, account.feed.name, closes)
-    except DatabaseError:
+    except DATABASE_AWAY:
         return Reading()
 
 

@@ -2,12 +2,11 @@
 
 from datetime import datetime
 
-from django.db import DatabaseError
 from django.template.loader import render_to_string
 
 from ops_console.snapshot import tables
 from ops_console.snapshot.board import Board, Topic
-from ops_console.snapshot.desk import Desk, read_desk
+from ops_console.snapshot.desk import DATABASE_AWAY, Desk, read_desk
 from ops_console.snapshot.header import header
 from ops_console.snapshot.prices import prices
 from ops_console.snapshot.problems import problems
@@ -27,7 +26,7 @@ def read_board(wall_now: datetime, *, earlier: Board | None = None, ledger_chang
         board["positions"] = tables.positions(desk.pnl, desk.market_at)
         board["strategies"] = tables.strategies(desk.account, desk.pnl)
         board |= _ledger(desk, earlier, ledger_changed)
-    except DatabaseError:
+    except DATABASE_AWAY:
         lost = Desk(wall_now=wall_now, mode=desk.mode, database=False, redis=desk.redis)
         return {**(earlier or {}), "header": header(lost), "problems": problems_topic(lost)}
     return board

@@ -5,17 +5,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from execution import selectors as execution_selectors
 from execution.models import Account
 from execution.selectors import RealtimePnl
+from execution.services.wishes import Wish, kept_wishes
 from ops_console.snapshot.redis_light import redis_answers
 from risk import selectors as risk_selectors
 from risk.models import ReleaseRequest
 from risk.selectors import BreakerStatus, KillSwitchStatus
 from risk.states import BreakerState, ReleaseState
 from trading.models import Heartbeat
+
+
+# What a database that is away, restarting or out of connections raises.
+DATABASE_AWAY = (DatabaseError, InterfaceError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class Desk:
     breaker: BreakerStatus | None = None
     heartbeats: Mapping[str, datetime] = field(default_factory=dict)
     requests: list[ReleaseRequest] = field(default_factory=list)
+    wishes: list[Wish] = field(default_factory=list)
 
     @property
     def kill_state(self) -> str:
@@ -73,8 +79,9 @@ def read_desk(wall_now: datetime) -> Desk:
     redis = redis_answers()
     try:
         return _read(wall_now, mode, redis)
-    except DatabaseError:
-        return Desk(wall_now=wall_now, mode=mode, database=False, redis=redis)
+    except DATABASE_AWAY:
+        wishes = kept_wishes(settings.VAR_DIR)
+        return Desk(wall_now=wall_now, mode=mode, database=False, redis=redis, wishes=wishes)
 
 
 def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
@@ -91,5 +98,6 @@ def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
         kill=risk_selectors.kill_switch_status(),
         breaker=None if account is None else risk_selectors.breaker_status(account.scope, wall_now),
         heartbeats=dict(Heartbeat.objects.values_list("name", "at")),
+        wishes=kept_wishes(settings.VAR_DIR),
         requests=list(ReleaseRequest.objects.filter(state=ReleaseState.PENDING, expires_at__gt=wall_now)),
     )

@@ -14,7 +14,7 @@ UNKNOWN = Cell(NOTHING, "unknown")
 FULL_DAY = "16:00"
 
 # A process is believed dead when it was silent for longer (s); the worker is only asked every few seconds.
-SILENCE: dict[str, int] = {"stream": 5, "dispatcher": 5, "worker": 30}
+SILENCE: dict[str, int] = {"stream": 5, "dispatcher": 5, "clock": 10, "worker": 30}
 
 KILL_WORDS = {"on": "Kill switch ON", "off": "Kill switch off", "unknown": "Kill switch UNKNOWN"}
 STATE_WORDS = {"active": "Active", "reducing": "Reduce only", "halted": "Halted", "unknown": "Unknown"}

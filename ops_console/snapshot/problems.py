@@ -10,6 +10,10 @@ from ops_console.snapshot.header import SILENCE, process_tone
 from risk.states import BreakerState
 
 
+NOT_CURRENT = "Nothing on this page is current. Orders at a broker go on: stop them there if you have to."
+WISH_STEP = "It is carried out as soon as the database answers."
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that needs a person: what it is, what to do next, and the page where (a URL name, or none)."""
@@ -24,10 +28,16 @@ class Problem:
 def problems(desk: Desk) -> list[Problem]:
     """List everything that is wrong with the desk now."""
     if not desk.database:
-        step = "Nothing on this page is current. Engage the kill switch at the broker if orders may be working."
-        return [Problem("bad", "The database does not answer", step)]
-    found = [*_trading(desk), *_account(desk), *_processes(desk)]
+        return [Problem("bad", "The database does not answer", NOT_CURRENT), *_wishes(desk)]
+    found = [*_wishes(desk), *_trading(desk), *_account(desk), *_processes(desk)]
     return sorted(found, key=lambda problem: problem.tone != "bad")
+
+
+def _wishes(desk: Desk) -> list[Problem]:
+    return [
+        Problem("bad", f"{wish.operator} wanted {wish.scope} stopped; it is not stored yet", f"{wish.reason}. {WISH_STEP}")
+        for wish in desk.wishes
+    ]
 
 
 def _trading(desk: Desk) -> list[Problem]:
@@ -68,6 +78,7 @@ def _processes(desk: Desk) -> list[Problem]:
     meaning = {
         "stream": ("No prices come in", "Orders are denied once prices are stale."),
         "dispatcher": ("Orders are not being sent", "They wait as pending; cancels wait as well."),
+        "clock": ("Nothing is scheduled", "Runs do not start and slices are not sent."),
         "worker": ("Background work stands still", "Runs, reports and reconciliation wait."),
     }
     for process, (title, step) in meaning.items():
