@@ -26,8 +26,8 @@ def check_bars(wall_now: datetime) -> Diagnosis:
     held = coverage()
     if held.is_empty():
         return Diagnosis("bars", f"none in {settings.LAKE_DIR}", IMPORT)
-    found = f"{held['bars'].sum()} of {held.height} symbols, {held['first'].min()} to {held['last'].max()}"
-    return Diagnosis("bars", found)
+    first, last = held["first"].min(), held["last"].max()
+    return Diagnosis("bars", f"{held['bars'].sum()} of {held.height} symbols, {first!s} to {last!s}")
 
 
 def check_instruments(wall_now: datetime) -> Diagnosis:

@@ -34,9 +34,8 @@ def check_durability(wall_now: datetime) -> Diagnosis:
 def check_migrations(wall_now: datetime) -> Diagnosis:
     """The schema is the one this code was written for."""
     executor = MigrationExecutor(connection)
-    missing = [
-        f"{step.app_label}.{step.name}" for step, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())
-    ]
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    missing = [f"{step.app_label}.{step.name}" for step, _backwards in plan]
     if not missing:
         return Diagnosis("migrations", "all applied")
     return Diagnosis("migrations", f"{len(missing)} not applied: {', '.join(missing[:3])}", "manage.py migrate")
@@ -51,7 +50,8 @@ def check_append_only(wall_now: datetime) -> Diagnosis:
     """The database refuses to change history."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
+            "SELECT c.relname FROM pg_trigger t "
+            "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
             "WHERE p.proname = 'portcullis_append_only' AND t.tgenabled IN ('O', 'A')"
         )
         guarded = {row[0] for row in cursor.fetchall()}

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -33,7 +34,7 @@ def set_limit(
     _require_valid(name, value)
     with transaction.atomic():
         _lock_changes()
-        key = {"name": name, "strategy": strategy, "symbol": symbol}
+        key: dict[str, Any] = {"name": name, "strategy": strategy, "symbol": symbol}
         row = Limit.objects.filter(**key).first()
         old = row.value if row else None
         if value is None:

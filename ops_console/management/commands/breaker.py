@@ -31,8 +31,8 @@ class Command(OperatorCommand):
 
     help = (
         "A tripped breaker lets only orders pass that bring a position nearer to flat. After a reset a quiet period\n"
-        "of five minutes follows, then trading goes on. Anybody with this shell may trip; a reset needs a user who may\n"
-        "let trading go on. A breaker without any stored state counts as tripped."
+        "of five minutes follows, then trading goes on. Anybody with this shell may trip; a reset needs a user who\n"
+        "may let trading go on. A breaker without any stored state counts as tripped."
     )
     examples = (
         ("status", "the desk's account"),

@@ -30,8 +30,8 @@ class Command(OperatorCommand):
     """Run every check."""
 
     help = (
-        "Examine this installation: Python, packages, data folder, PostgreSQL, schema, clock, Redis, ports, bars, feed,\n"
-        "trading state, and whether the book adds up. Changes nothing."
+        "Examine this installation: Python, packages, data folder, PostgreSQL, schema, clock, Redis, ports, bars,\n"
+        "feed, trading state, and whether the book adds up. Changes nothing."
     )
     examples = (("", "one line a fact; a cross says what to do"), ("--json", "for scripts"))
     exit_codes = {DONE: "all is well", UNKNOWN: "something is to be done, or could not be examined"}

@@ -85,8 +85,7 @@ class Command(OperatorCommand):
             self.say_json({"id": change.pk, "name": change.name, "old": change.old_value, "new": change.new_value})
             return
         default = f"default {default_limits()[change.name].normalize():f}"
-        old, new = (default if value is None else f"{value.normalize():f}" for value in
-                    (change.old_value, change.new_value))  # fmt: skip
+        old, new = (default if value is None else _shown(value) for value in (change.old_value, change.new_value))
         self.say(f"{change.name} {_scope(change.strategy, change.symbol)}: {old} -> {new}, from the next order on")
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -112,8 +111,8 @@ class Command(OperatorCommand):
         for row in rows:
             table.add_row(row["name"], _shown(row["account"]), _shown(row["strategy"]), row["unit"], row["label"])
         console.print(table)
-        for row in overrides:
-            console.print(f"override {row['name']} {_scope(row['strategy'], row['symbol'])} = {_shown(row['value'])}")
+        for one in overrides:
+            console.print(f"override {one['name']} {_scope(one['strategy'], one['symbol'])} = {_shown(one['value'])}")
 
 
 def _value(text: str) -> Decimal | None:
