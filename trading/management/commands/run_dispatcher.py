@@ -18,6 +18,7 @@ from execution.services.recovery import (
     resolve_unanswered,
 )
 from execution.services.reports import apply_reports
+from execution.services.wishes import fulfil_wishes
 from marketdata.clock import wall_now
 from trading.management.worker import WorkerCommand
 
@@ -41,7 +42,8 @@ class Command(WorkerCommand):
             cursor.execute(f"LISTEN {CHANNEL}")
 
     def round(self) -> None:
-        """Send what waits."""
+        """Stop first what somebody wanted stopped while the database was away; then send what waits."""
+        fulfil_wishes(settings.VAR_DIR, wall_now=wall_now())
         account = desk_account(str(settings.TRADING_MODE))
         if account is None:
             return
