@@ -16,6 +16,7 @@ from risk.types import Denial, DenialCode
 
 LIMIT_NAMES = [(name, definition.label) for name, definition in sorted(LIMITS.items())]
 DENIAL_CODES = [(code.value, code.value) for code in DenialCode]
+ANSWERS = {200: "As it stands now.", 201: "New; `Location` says where it is.", 202: "Asked for, not yet done."}
 PATH_PREFIX = "/api/v1/"
 JSON = "application/json"
 EXAMPLE_REQUEST_ID = "3f1c9a7be2d84c0b9a55e1f7a0c6d2e8"
@@ -143,8 +144,12 @@ def documented(
         description=description or summary,
         request=request,
         parameters=[*_query(query or {}), *headers],
-        responses={**{(status, JSON): shape for status, shape in answers.items()}, **_problems(codes)},
+        responses={**_answers(answers), **_problems(codes)},
     )
+
+
+def _answers(answers: Mapping[int, Any]) -> dict[tuple[int, str], OpenApiResponse]:
+    return {(status, JSON): OpenApiResponse(shape, description=ANSWERS[status]) for status, shape in answers.items()}
 
 
 def _query(query: fields.Fields) -> list[OpenApiParameter]:

@@ -104,5 +104,7 @@ def require_allowance(rate: Rate, key: str) -> None:
 def too_many(rate: Rate, seconds: int) -> Problem:
     """Return the problem that says when to come back."""
     return Problem(
-        ProblemCode.THROTTLED, f"{rate.value}: at most {rate.per_minute} a minute; wait {seconds} s", retry_after=seconds
+        ProblemCode.THROTTLED,
+        f"{rate.value}: at most {rate.per_minute} a minute; wait {seconds} s",
+        retry_after=seconds,
     )
