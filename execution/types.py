@@ -28,20 +28,26 @@ class SubmitResult:
 
 @dataclass(frozen=True, slots=True)
 class DispatchReport:
-    """What one round of the dispatcher did; counts of orders."""
+    """What one round of the dispatcher did; counts of orders.
+
+    `sent` are those the broker was asked to take: it answered them as accepted or rejected, could not be reached
+    (`unsent`: they wait again), or left the question open (`unknown`).
+    """
 
     sent: int = 0
     accepted: int = 0
     rejected: int = 0
-    denied: int = 0
+    unsent: int = 0
     unknown: int = 0
+    denied: int = 0
+    expired: int = 0
     cancels_sent: int = 0
     dry_run: int = 0
 
     @property
     def did_something(self) -> bool:
-        """Whether another round is worth starting at once."""
-        return any((self.sent, self.denied, self.cancels_sent, self.dry_run))
+        """Whether another round is worth starting at once; a broker that is away is asked again later."""
+        return any((self.accepted, self.rejected, self.denied, self.expired, self.cancels_sent, self.dry_run))
 
 
 @dataclass(frozen=True, slots=True)

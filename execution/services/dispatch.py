@@ -1,10 +1,12 @@
 """Send what was stored, and send it once: claim, commit, call the broker, record the answer.
 
-Cancels go first: they must never queue behind new risk. The claim is the second look at the kill switch and the breaker,
-because the gate's look may be a moment old. A crash between claim and answer leaves `submitted`, which recovery resolves.
+Cancels go first: they must never queue behind new risk. The claim is the second look at the kill switch and the
+breaker, because the gate's look may be a moment old. A crash between claim and answer leaves `submitted`, which
+recovery resolves.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -21,46 +23,69 @@ from execution.brokers.base import (
     DuplicateClientOrderId,
     OrderRequest,
 )
-from execution.models import Account, Order, OrderEvent
+from execution.models import Account, Order, OrderEvent, Position
+from execution.services.booking import learn_broker_id
+from execution.services.in_flight import sending
 from execution.services.journal import Journal
 from execution.states import OrderStatus
 from execution.types import DispatchReport
+from marketdata import calendar
 from risk.selectors import breaker_status, kill_switch_status
 from risk.states import BreakerState
-from risk.types import DenialCode
+from risk.types import DenialCode, TimeInForce
 
 log = structlog.get_logger(__name__)
 CHANNEL = "portcullis_dispatch"
-DISPATCH = OrderEvent.Source.DISPATCH
+DISPATCH, BROKER = OrderEvent.Source.DISPATCH, OrderEvent.Source.BROKER
 ACTOR = "dispatcher"
+SESSION_OVER = "session_over"
+CODE_LENGTH = 64
+UNANSWERED = (OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Orders that are to be sent now (or were marked as a dry run), and how many will never be."""
+
+    orders: list[Order] = field(default_factory=list)
+    denied: int = 0
+    expired: int = 0
 
 
 def dispatch_once(*, account: Account, broker: Broker, wall_now: datetime, limit: int = 100) -> DispatchReport:
-    """Send waiting cancels, then at most `limit` pending orders; broker calls run outside every transaction."""
+    """Send all waiting cancels, then at most `limit` pending orders; broker calls run outside every transaction.
+
+    The account and its feed are read anew, because the caller's copies may be old.
+    """
+    account = Account.objects.select_related("feed").get(pk=account.pk)
     market_at = account.feed.market_now(wall_now)
-    cancels = send_cancels(account=account, broker=broker, wall_now=wall_now, market_at=market_at, limit=limit)
-    claimed, denied = claim_pending(
-        account=account, dry_run=broker.is_dry_run, wall_now=wall_now, market_at=market_at, limit=limit
-    )
-    if broker.is_dry_run or not claimed:
-        return DispatchReport(denied=denied, cancels_sent=cancels, dry_run=len(claimed))
-    answers = broker.submit_many([request_of(order) for order in claimed], at=market_at)
-    counts = record_answers(
-        account=account, orders=claimed, answers=answers, broker=broker, wall_now=wall_now, market_at=market_at
-    )
-    return DispatchReport(sent=len(claimed), denied=denied, cancels_sent=cancels, **counts)
+    cancels = send_cancels(account=account, broker=broker, wall_now=wall_now, market_at=market_at)
+    if not Order.objects.filter(account=account, status=OrderStatus.PENDING).exists():
+        return DispatchReport(cancels_sent=cancels)
+    with sending(account.pk):
+        claim = claim_pending(
+            account=account, dry_run=broker.is_dry_run, wall_now=wall_now, market_at=market_at, limit=limit
+        )
+        report = DispatchReport(denied=claim.denied, expired=claim.expired, cancels_sent=cancels)
+        if broker.is_dry_run:
+            return replace(report, dry_run=len(claim.orders))
+        if not claim.orders:
+            return report
+        answers = ask(broker, [request_of(order) for order in claim.orders], at=market_at)
+        counts = record_answers(
+            orders=claim.orders, answers=answers, broker=broker, wall_now=wall_now, market_at=market_at
+        )
+    return replace(report, sent=len(claim.orders), **counts)
 
 
 @transaction.atomic
-def claim_pending(
-    *, account: Account, dry_run: bool, wall_now: datetime, market_at: datetime, limit: int
-) -> tuple[list[Order], int]:
-    """Mark pending orders as submitted (or as a dry run) and return them, with the number denied at the second look.
+def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market_at: datetime, limit: int) -> Claim:
+    """Mark pending orders as submitted (or as a dry run): the second look, at what may have changed since the gate.
 
+    Nothing leaves an account that is not reconciled; what the kill switch, the breaker or a smaller position stops is
+    denied; what was good for a session that is over expires, because its price and its limits are of yesterday.
     Locks: orders (skipping those another dispatcher holds), positions.
     """
-    if account.reconciliation != Account.Reconciliation.CLEAN:
-        return [], 0
     journal = Journal.lock(
         orders=Q(account_id=account.pk, status=OrderStatus.PENDING),
         market_at=market_at,
@@ -68,11 +93,18 @@ def claim_pending(
         skip_locked=True,
         limit=limit,
     )
-    claimed = []
-    stops = _stops(account, wall_now) if journal.orders else _Stops()
+    if not journal.orders or not _is_reconciled(account):
+        return Claim()
+    claimed: list[Order] = []
+    expired = 0
+    stops, session = _stops(account, wall_now), calendar.trading_date(market_at)
     for order in journal.orders.values():
         refusal = stops.refusal(journal, order)
-        if refusal is not None:
+        if order.time_in_force != TimeInForce.GTC and order.trading_date < session:
+            order.error_code, order.error_message = SESSION_OVER, f"not sent before the end of {order.trading_date}"
+            journal.step(order, OrderStatus.EXPIRED, source=DISPATCH, actor=ACTOR, detail={"code": SESSION_OVER})
+            expired += 1
+        elif refusal is not None:
             order.error_code, order.error_message = refusal
             journal.step(order, OrderStatus.DENIED, source=DISPATCH, actor=ACTOR, detail={"code": refusal[0]})
         elif dry_run:
@@ -83,7 +115,12 @@ def claim_pending(
             journal.step(order, OrderStatus.SUBMITTED, source=DISPATCH, actor=ACTOR)
             claimed.append(order)
     journal.save()
-    return claimed, len(journal.orders) - len(claimed)
+    return Claim(claimed, denied=len(journal.orders) - len(claimed) - expired, expired=expired)
+
+
+def _is_reconciled(account: Account) -> bool:
+    state = Account.objects.values_list("reconciliation", flat=True).get(pk=account.pk)
+    return state == Account.Reconciliation.CLEAN
 
 
 class _Stops:
@@ -98,13 +135,18 @@ class _Stops:
         scopes = self._halted & {"global", f"strategy:{order.strategy.name}", "account"}
         if scopes:
             return DenialCode.KILL_SWITCH.value, f"the kill switch was engaged before it was sent ({min(scopes)})"
-        position = journal.position(order)
-        reduces = position.quantity * order.sign < 0 and abs(position.quantity) >= order.leaves_quantity
+        reduces = _reduces(journal.position(order), order)
         if self._breaker != BreakerState.OPEN and not reduces:
             return DenialCode.CIRCUIT_BREAKER.value, f"the breaker was {self._breaker} before it was sent"
         if order.reduce_only and not reduces:
             return DenialCode.REDUCE_ONLY.value, "it would no longer reduce the position"
         return None
+
+
+def _reduces(position: Position, order: Order) -> bool:
+    """Tell whether the order can only bring the position nearer to flat, with every open order of its side filled."""
+    leaving = position.open_buy_quantity if order.sign > 0 else position.open_sell_quantity
+    return position.quantity * order.sign < 0 and abs(position.quantity) >= leaving
 
 
 def _stops(account: Account, wall_now: datetime) -> _Stops:
@@ -128,9 +170,16 @@ def request_of(order: Order) -> OrderRequest:
     )
 
 
+def ask(broker: Broker, requests: list[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
+    """Submit a batch; when it fails as a whole, what is known of it is known of each member."""
+    try:
+        return broker.submit_many(requests, at=at)
+    except BrokerError as failure:
+        return [failure for _ in requests]
+
+
 def record_answers(
     *,
-    account: Account,
     orders: Sequence[Order],
     answers: Sequence[BrokerOrder | BrokerError],
     broker: Broker,
@@ -139,14 +188,13 @@ def record_answers(
 ) -> dict[str, int]:
     """Store what the broker said to a batch of submits; a report may have been faster, then only the id is learnt.
 
-    An unknown outcome leaves the order `submitted` for recovery: it is never sent again blindly. Locks: orders, positions.
+    An unknown outcome leaves the order `submitted` for recovery: it is never sent again blindly. Returns counts.
+    Locks: orders, positions.
     """
     settled = [_adopt_duplicate(broker, order, answer) for order, answer in zip(orders, answers, strict=True)]
-    counts = {"accepted": 0, "rejected": 0, "unknown": 0}
+    counts = {"accepted": 0, "rejected": 0, "unsent": 0, "unknown": 0}
     with transaction.atomic():
-        journal = Journal.lock(
-            orders=Q(pk__in=[order.pk for order in orders]), market_at=market_at, wall_now=wall_now
-        )
+        journal = Journal.lock(orders=Q(pk__in=[order.pk for order in orders]), market_at=market_at, wall_now=wall_now)
         for sent, answer in zip(orders, settled, strict=True):
             counts[record_answer(journal, journal.orders[sent.pk], answer)] += 1
         journal.save()
@@ -160,49 +208,48 @@ def _adopt_duplicate(broker: Broker, order: Order, answer: BrokerOrder | BrokerE
         found = broker.find(order.client_order_id)
     except BrokerError as error:
         return BrokerOutcomeUnknown(error.reason, code=error.code)
-    return found or BrokerOutcomeUnknown("the id is taken but the order cannot be found", code="duplicate_not_found")
+    if found is None:
+        return BrokerOutcomeUnknown("the id is taken but the order cannot be found", code="duplicate_not_found")
+    wanted = (order.instrument.symbol, order.side, order.quantity)
+    return found if (found.symbol, found.side, found.quantity) == wanted else answer
 
 
 def record_answer(journal: Journal, order: Order, answer: BrokerOrder | BrokerError) -> str:
-    """Store one answer on a locked order; returns accepted, rejected or unknown."""
+    """Store one answer on a locked order; returns accepted, rejected, unsent or unknown."""
     if isinstance(answer, BrokerOrder):
-        if not order.broker_order_id:
-            order.broker_order_id = answer.broker_order_id
-            journal.touch(order)
+        learn_broker_id(journal, order, answer.broker_order_id)
         if order.status == OrderStatus.SUBMITTED:
             order.error_code = order.error_message = ""
-            journal.step(order, OrderStatus.ACCEPTED, source=OrderEvent.Source.BROKER)
+            journal.step(order, OrderStatus.ACCEPTED, source=BROKER)
         return "accepted"
-    if order.status != OrderStatus.SUBMITTED:
-        return "unknown"
-    order.error_code, order.error_message = answer.code or type(answer).__name__, answer.reason
+    if order.broker_order_id or order.status not in UNANSWERED:
+        return "accepted"  # a report was faster, and a fact is stronger than an answer
+    order.error_code, order.error_message = (answer.code or type(answer).__name__)[:CODE_LENGTH], answer.reason
+    detail = {"reason": answer.reason}
     if isinstance(answer, BrokerRejected):
-        journal.step(
-            order, OrderStatus.REJECTED, source=OrderEvent.Source.BROKER, detail={"reason": answer.reason}
-        )
+        journal.step(order, OrderStatus.REJECTED, source=BROKER, detail=detail)
         return "rejected"
     if isinstance(answer, BrokerUnavailable):
-        # Nothing was sent, so the order waits again and passes the second look again.
-        journal.step(order, OrderStatus.PENDING, source=DISPATCH, actor=ACTOR, detail={"reason": answer.reason})
-        return "unknown"
+        # Nothing was sent: the order waits again and passes the second look again, unless it is wanted no longer.
+        wanted = order.status == OrderStatus.SUBMITTED
+        after = OrderStatus.PENDING if wanted else OrderStatus.CANCELED
+        journal.step(order, after, source=DISPATCH, actor=ACTOR, detail=detail)
+        return "unsent"
     journal.touch(order)
     log.warning("order_outcome_unknown", order_id=order.pk, reason=answer.reason)
     return "unknown"
 
 
-def send_cancels(
-    *, account: Account, broker: Broker, wall_now: datetime, market_at: datetime, limit: int = 100
-) -> int:
-    """Send the cancels that were asked for and not sent yet; returns how many reached the broker.
+def send_cancels(*, account: Account, broker: Broker, wall_now: datetime, market_at: datetime) -> int:
+    """Send every cancel that was asked for and not sent yet; returns how many reached the broker.
 
-    A kill switch does not stop cancels. An order whose submit has no answer yet waits until it has one.
+    A kill switch does not stop cancels, nor does anything else. An order whose submit has no answer yet is asked for by
+    its client_order_id, again and again until the broker knows it.
     """
-    waiting = list(
-        Order.objects.filter(
-            account=account, status=OrderStatus.PENDING_CANCEL, cancel_sent_at__isnull=True
-        ).order_by("pk")[:limit]
+    waiting = Order.objects.filter(account=account, status=OrderStatus.PENDING_CANCEL, cancel_sent_at__isnull=True)
+    return sum(
+        _send_cancel(broker, order, wall_now=wall_now, market_at=market_at) for order in list(waiting.order_by("pk"))
     )
-    return sum(_send_cancel(broker, order, wall_now=wall_now, market_at=market_at) for order in waiting)
 
 
 def _send_cancel(broker: Broker, order: Order, *, wall_now: datetime, market_at: datetime) -> bool:
@@ -216,5 +263,8 @@ def _send_cancel(broker: Broker, order: Order, *, wall_now: datetime, market_at:
     except BrokerError as error:
         log.warning("cancel_not_sent", order_id=order.pk, reason=error.reason)
         return False
-    Order.objects.filter(pk=order.pk, status=OrderStatus.PENDING_CANCEL).update(cancel_sent_at=wall_now)
-    return True
+    # Only the cancel that was read: another may have been asked for since, after this one was refused.
+    same = Order.objects.filter(
+        pk=order.pk, status=OrderStatus.PENDING_CANCEL, cancel_requested_at=order.cancel_requested_at
+    )
+    return bool(same.update(cancel_sent_at=wall_now))

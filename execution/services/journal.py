@@ -1,7 +1,7 @@
 """A unit of work over locked orders and their position rows: the one place where orders change after the gate.
 
-Lock order is account, order (by pk), position (by pk), whatever is asked for; whoever changes orders goes through here, so
-the order cannot be got wrong. Steps are checked against the transition table, reservations follow, and everything is
+Lock order is account, order (by pk), position (by pk), whatever is asked for; whoever changes orders goes through here,
+so the order cannot be got wrong. Steps are checked against the transition table, reservations follow, and everything is
 written at the end in a few statements.
 """
 

@@ -3,22 +3,25 @@
 The same path runs at every start, after a crash or not, and while running for outcomes that stayed unknown.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
 from django.db.models import Q
 
-from execution.brokers.base import Broker, BrokerOrder
+from execution.brokers.base import Broker, BrokerOrder, BrokerRejected
 from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
-from execution.services.dispatch import record_answer
+from execution.services.dispatch import UNANSWERED, record_answer
+from execution.services.in_flight import nothing_in_flight
 from execution.services.journal import Journal
 from execution.services.reports import apply_reports
-from execution.states import OrderStatus
+from execution.states import TERMINAL, OrderStatus
 
 log = structlog.get_logger(__name__)
 RECOVERY = OrderEvent.Source.RECOVERY
+COMPARISONS = 5
 
 
 def begin_recovery(*, account: Account) -> None:
@@ -28,7 +31,7 @@ def begin_recovery(*, account: Account) -> None:
 
 
 def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> int:
-    """Book missed reports, resolve unanswered orders, compare positions; then the account may trade.
+    """Book missed reports, resolve unanswered orders, cancel strays, compare positions; then the account may trade.
 
     Returns the number of orders resolved. The account stays closed when the broker cannot be asked, and is marked
     broken when positions differ.
@@ -37,7 +40,8 @@ def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> 
     apply_reports(account=account, broker=broker, wall_now=wall_now)
     resolved = resolve_unanswered(account=account, broker=broker, wall_now=wall_now)
     apply_reports(account=account, broker=broker, wall_now=wall_now)
-    differences = position_differences(account=account, broker=broker)
+    cancel_strays(account=account, broker=broker, at=account.feed.market_now(wall_now))
+    differences = _settled_differences(account, broker, wall_now)
     for symbol, ours, theirs in differences:
         log.error("position_differs", account=account.name, symbol=symbol, book=str(ours), broker=str(theirs))
     state = Account.Reconciliation.BROKEN if differences else Account.Reconciliation.CLEAN
@@ -50,23 +54,25 @@ def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime) 
     """Ask the broker by client_order_id about every order that was claimed and has no answer.
 
     What the broker knows is adopted. What it does not know after its grace period was never sent: the order goes back
-    to pending and passes the second look again, under the same id, so that a broker that knew it after all would refuse it;
-    one that was to be canceled is canceled. Broker calls run outside the transaction. Returns how many were resolved.
+    to pending and passes the second look again, under the same id, so that a broker that knew it after all would refuse
+    it; one that was to be canceled is canceled. Waits for orders that are on their way. Broker calls run outside the
+    transaction. Returns how many were resolved.
     """
-    unanswered = Q(status__in=[OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL], broker_order_id="")
+    unanswered = Q(status__in=UNANSWERED, broker_order_id="")
     waiting = Order.objects.filter(unanswered, account=account)
-    found = {order.pk: (order, broker.find(order.client_order_id)) for order in waiting.order_by("pk")}
-    if not found:
+    if not waiting.exists():
         return 0
-    horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
-    with transaction.atomic():
-        journal = Journal.lock(
-            orders=unanswered & Q(pk__in=list(found)),
-            market_at=account.feed.market_now(wall_now),
-            wall_now=wall_now,
-        )
-        resolved = sum(_resolve(journal, order, found[order.pk][1], horizon) for order in journal.orders.values())
-        journal.save()
+    with nothing_in_flight(account.pk):
+        found = {order.pk: broker.find(order.client_order_id) for order in waiting.order_by("pk")}
+        horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
+        with transaction.atomic():
+            journal = Journal.lock(
+                orders=unanswered & Q(pk__in=list(found)),
+                market_at=account.feed.market_now(wall_now),
+                wall_now=wall_now,
+            )
+            resolved = sum(_resolve(journal, order, found[order.pk], horizon) for order in journal.orders.values())
+            journal.save()
     return resolved
 
 
@@ -84,6 +90,30 @@ def _resolve(journal: Journal, order: Order, answer: BrokerOrder | None, horizon
         detail={"reason": "the broker has no order with this id"},
     )
     return True
+
+
+def cancel_strays(*, account: Account, broker: Broker, at: datetime) -> int:
+    """Cancel what is open at the broker although it is over in the book, because nobody else would; returns how many.
+
+    An order that is not in the book at all belongs to somebody else and is left alone.
+    """
+    open_there = [order.client_order_id for order in broker.open_orders()]
+    strays = Order.objects.filter(account=account, client_order_id__in=open_there, status__in=sorted(TERMINAL))
+    for order in strays:
+        log.error("stray_order_canceled", order_id=order.pk, status=order.status)
+        with suppress(BrokerRejected):  # it has ended meanwhile
+            broker.cancel(client_order_id=order.client_order_id, broker_order_id=order.broker_order_id, at=at)
+    return len(strays)
+
+
+def _settled_differences(account: Account, broker: Broker, wall_now: datetime) -> list[tuple[str, object, object]]:
+    """Compare positions; a fill between the two looks is no difference, and has left a report to tell it by."""
+    differences = position_differences(account=account, broker=broker)
+    for _ in range(COMPARISONS - 1):
+        if not differences or not apply_reports(account=account, broker=broker, wall_now=wall_now):
+            break
+        differences = position_differences(account=account, broker=broker)
+    return differences
 
 
 def position_differences(*, account: Account, broker: Broker) -> list[tuple[str, object, object]]:

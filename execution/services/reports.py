@@ -96,9 +96,7 @@ def _refuse(journal: Journal, order: Order | None, report: BrokerReport, reason:
     account = journal.account
     if account is None:
         raise ValueError("refusing a report needs the account's lock")
-    RefusedReport.objects.create(
-        account=account, sequence=report.sequence, reason=reason[:64], payload=asdict(report)
-    )
+    RefusedReport.objects.create(account=account, sequence=report.sequence, reason=reason[:64], payload=asdict(report))
     log.error("broker_report_refused", account=account.name, sequence=report.sequence, reason=reason)
     if order is not None:
         restrict_instrument(

@@ -45,6 +45,7 @@ class FakeBroker:
     after_batch: Callable[[], None] | None = None
     before_cancel: Callable[[str], None] | None = None
     before_find: Callable[[str], None] | None = None
+    before_positions: Callable[[], object] | None = None
     hidden: set[str] = field(default_factory=set)
     """Ids that `find` does not show (yet), although they were taken."""
 
@@ -109,6 +110,8 @@ class FakeBroker:
         return [report for report in self.reports if report.sequence > cursor][:limit]
 
     def positions(self) -> list[BrokerPosition]:
+        if self.before_positions is not None:
+            self.before_positions()
         return [
             BrokerPosition(symbol=symbol, quantity=quantity, average_price=Decimal(100))
             for symbol, quantity in sorted(self.held.items())
