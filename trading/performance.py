@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 SESSIONS_A_YEAR = 252
 ZERO = Decimal(0)
@@ -38,7 +39,7 @@ def _max_drawdown(path: Sequence[Decimal]) -> Decimal:
 
 
 def _sharpe(path: Sequence[Decimal]) -> Decimal | None:
-    returns = [after / before - 1 for before, after in zip(path, path[1:], strict=False) if before > ZERO]
+    returns = [after / before - 1 for before, after in pairwise(path) if before > ZERO]
     if len(returns) < 2:
         return None
     mean = sum(returns, ZERO) / len(returns)

@@ -15,7 +15,7 @@ from trading.targets import ZERO, Holding
 
 @dataclass(frozen=True, slots=True)
 class StrategyBook:
-    """A strategy's holdings by symbol and its profit so far (account currency: realised, dividends, open, less fees)."""
+    """A strategy's holdings by symbol, and its profit so far: realised, dividends, open, less fees (currency)."""
 
     holdings: dict[str, Holding] = field(default_factory=dict)
     profit: Decimal = ZERO
@@ -56,7 +56,8 @@ def _holding(line: Position | None, quote: Quote | None, others: list[Position])
 
 def _profit(line: Position, holding: Holding) -> Decimal:
     price = line.current_price if holding.price is None else holding.price
-    return line.realized_pnl + line.dividends - line.fees + line.quantity * price - line.cost_basis
+    profit: Decimal = line.realized_pnl + line.dividends - line.fees + line.quantity * price - line.cost_basis
+    return profit
 
 
 def runs(

@@ -5,49 +5,131 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('marketdata', '0001_initial'),
+        ("marketdata", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SignalSet',
+            name="SignalSet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('strategy', models.SlugField(db_index=False, max_length=64)),
-                ('as_of_date', models.DateField(help_text='The session whose close is the newest thing known.')),
-                ('feature_date', models.DateField(help_text='The newest bar used; empty when every symbol is excluded.', null=True)),
-                ('universe', models.JSONField(help_text='Symbols asked about, sorted.')),
-                ('universe_hash', models.CharField(max_length=64)),
-                ('parameters', models.JSONField()),
-                ('parameters_hash', models.CharField(max_length=64)),
-                ('data_hash', models.CharField(help_text='SHA-256 over the adjusted bars that went in.', max_length=64)),
-                ('code_version', models.CharField(help_text="Over the text of the strategy's file.", max_length=12)),
-                ('created_at', models.DateTimeField(help_text='Wall time.')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("strategy", models.SlugField(db_index=False, max_length=64)),
+                ("as_of_date", models.DateField(help_text="The session whose close is the newest thing known.")),
+                (
+                    "feature_date",
+                    models.DateField(help_text="The newest bar used; empty when every symbol is excluded.", null=True),
+                ),
+                ("universe", models.JSONField(help_text="Symbols asked about, sorted.")),
+                ("universe_hash", models.CharField(max_length=64)),
+                ("parameters", models.JSONField()),
+                ("parameters_hash", models.CharField(max_length=64)),
+                (
+                    "data_hash",
+                    models.CharField(help_text="SHA-256 over the adjusted bars that went in.", max_length=64),
+                ),
+                ("code_version", models.CharField(help_text="Over the text of the strategy's file.", max_length=12)),
+                ("created_at", models.DateTimeField(help_text="Wall time.")),
             ],
             options={
-                'ordering': ('-as_of_date', 'strategy', '-pk'),
-                'constraints': [models.UniqueConstraint(fields=('strategy', 'as_of_date', 'universe_hash', 'parameters_hash', 'data_hash', 'code_version'), name='signalset_inputs_unique'), models.CheckConstraint(condition=models.Q(('feature_date__isnull', True), ('feature_date__lte', models.F('as_of_date')), _connector='OR'), name='signalset_feature_not_after_as_of')],
+                "ordering": ("-as_of_date", "strategy", "-pk"),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=(
+                            "strategy",
+                            "as_of_date",
+                            "universe_hash",
+                            "parameters_hash",
+                            "data_hash",
+                            "code_version",
+                        ),
+                        name="signalset_inputs_unique",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("feature_date__isnull", True),
+                            ("feature_date__lte", models.F("as_of_date")),
+                            _connector="OR",
+                        ),
+                        name="signalset_feature_not_after_as_of",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Signal',
+            name="Signal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('score', models.FloatField(help_text='A research number, not money; higher is better.', null=True)),
-                ('rank', models.PositiveIntegerField(help_text='1 is the highest score.', null=True)),
-                ('target_weight', models.DecimalField(decimal_places=6, default=0, help_text="Signed fraction of the strategy's capital.", max_digits=7)),
-                ('feature_date', models.DateField(help_text='The newest bar used for this symbol.', null=True)),
-                ('excluded_reason', models.CharField(blank=True, choices=[('no_bars', 'no bars'), ('insufficient_history', 'insufficient history'), ('stale_feature', 'stale feature'), ('not_finite', 'score is not a finite number')], max_length=24)),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
-                ('signal_set', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='signals', to='signals.signalset')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("score", models.FloatField(help_text="A research number, not money; higher is better.", null=True)),
+                ("rank", models.PositiveIntegerField(help_text="1 is the highest score.", null=True)),
+                (
+                    "target_weight",
+                    models.DecimalField(
+                        decimal_places=6,
+                        default=0,
+                        help_text="Signed fraction of the strategy's capital.",
+                        max_digits=7,
+                    ),
+                ),
+                ("feature_date", models.DateField(help_text="The newest bar used for this symbol.", null=True)),
+                (
+                    "excluded_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("no_bars", "no bars"),
+                            ("insufficient_history", "insufficient history"),
+                            ("stale_feature", "stale feature"),
+                            ("not_finite", "score is not a finite number"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="marketdata.instrument"
+                    ),
+                ),
+                (
+                    "signal_set",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="signals",
+                        to="signals.signalset",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('signal_set', 'rank', 'instrument'),
-                'constraints': [models.UniqueConstraint(fields=('signal_set', 'instrument'), name='signal_set_instrument_unique'), models.CheckConstraint(condition=models.Q(('target_weight__gte', -1), ('target_weight__lte', 1)), name='signal_weight_within_one'), models.CheckConstraint(condition=models.Q(models.Q(('excluded_reason', ''), ('feature_date__isnull', False), ('rank__isnull', False), ('score__isnull', False)), models.Q(models.Q(('excluded_reason', ''), _negated=True), ('rank__isnull', True), ('score__isnull', True), ('target_weight', 0)), _connector='OR'), name='signal_scored_or_excluded')],
+                "ordering": ("signal_set", "rank", "instrument"),
+                "constraints": [
+                    models.UniqueConstraint(fields=("signal_set", "instrument"), name="signal_set_instrument_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("target_weight__gte", -1), ("target_weight__lte", 1)),
+                        name="signal_weight_within_one",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("excluded_reason", ""),
+                                ("feature_date__isnull", False),
+                                ("rank__isnull", False),
+                                ("score__isnull", False),
+                            ),
+                            models.Q(
+                                models.Q(("excluded_reason", ""), _negated=True),
+                                ("rank__isnull", True),
+                                ("score__isnull", True),
+                                ("target_weight", 0),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="signal_scored_or_excluded",
+                    ),
+                ],
             },
         ),
     ]

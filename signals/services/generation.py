@@ -44,7 +44,7 @@ def generate_signals(*, strategy: SignalStrategy, symbols: Sequence[str], as_of:
     stored = SignalSet.objects.filter(**identity).first()
     if stored is not None:
         return stored
-    scores = strategy.scores(bars, as_of).select(SCORE_SCHEMA.names()).cast(dict(SCORE_SCHEMA))
+    scores = strategy.scores(bars, as_of).select(SCORE_SCHEMA.names()).cast(SCORE_SCHEMA)
     admitted = admit(scores, symbols=sorted(instruments), as_of=as_of)
     for symbol, reason in admitted.excluded.items():
         log.info("signal_excluded", strategy=strategy.name, as_of=str(as_of), symbol=symbol, reason=str(reason))

@@ -12,7 +12,8 @@ START = date(2010, 1, 4)
 
 def weekdays(count: int, start: date = START) -> list[date]:
     """Return `count` weekdays from `start`."""
-    days, day = [], start
+    days: list[date] = []
+    day = start
     while len(days) < count:
         if day.weekday() < 5:
             days.append(day)

@@ -1,6 +1,7 @@
 """Targets: whole lots, within caps, never through zero, nothing to do when there."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from trading.targets import (
     Holding,
     Outcome,
     SizingRules,
+    Target,
     intents_for,
     plan_targets,
     target_quantity,
@@ -21,10 +23,10 @@ RULES = SizingRules(
 )
 
 
-def plan_one(weight: str | None, rules: SizingRules = RULES, **holding: object) -> object:
+def plan_one(weight: str | None, **holding: Any) -> Target:
     weights = {} if weight is None else {"IBM": Decimal(weight)}
-    defaults: dict[str, object] = {"price": Decimal(200)}
-    (target,) = plan_targets(weights=weights, holdings={"IBM": Holding(**(defaults | holding))}, rules=rules)  # type: ignore[arg-type]
+    holdings = {"IBM": Holding(**({"price": Decimal(200)} | holding))}
+    (target,) = plan_targets(weights=weights, holdings=holdings, rules=RULES)
     return target
 
 
@@ -72,7 +74,7 @@ def test_lost_capital_and_unborrowable_names_mean_flat() -> None:
 
 @pytest.mark.parametrize("price", [None, Decimal(0), Decimal(-1)])
 def test_no_price_means_no_order(price: Decimal | None) -> None:
-    assert plan_one("0.5", price=price).outcome == Outcome.NO_PRICE  # type: ignore[attr-defined]
+    assert plan_one("0.5", price=price).outcome == Outcome.NO_PRICE
     with pytest.raises(ValueError, match="positive price"):
         target_quantity(weight=Decimal("0.5"), holding=Holding(price=price), rules=RULES)
 
@@ -96,7 +98,7 @@ def test_no_price_means_no_order(price: Decimal | None) -> None:
 )
 def test_plan(weight: str | None, holding: dict[str, Decimal], outcome: Outcome, trade: int) -> None:
     target = plan_one(weight, **holding)
-    assert (target.outcome, target.trade_quantity) == (outcome, trade)  # type: ignore[attr-defined]
+    assert (target.outcome, target.trade_quantity) == (outcome, trade)
 
 
 def test_reductions_come_first_and_are_marked() -> None:
@@ -109,9 +111,9 @@ def test_reductions_come_first_and_are_marked() -> None:
     targets = plan_targets(weights=weights, holdings=holdings, rules=RULES)
     intents = intents_for(targets, strategy="momentum", key="momentum:2012-01-03:daily", source_ref="run:1")
     assert [(intent.symbol, intent.side, intent.quantity, intent.reduce_only) for intent in intents] == [
-        ("IBM", Side.SELL, 50, True),
-        ("MSFT", Side.BUY, 400, True),
-        ("AAPL", Side.BUY, 200, False),
+        ("IBM", Side.SELL, Decimal(50), True),
+        ("MSFT", Side.BUY, Decimal(400), True),
+        ("AAPL", Side.BUY, Decimal(200), False),
     ]
     assert {intent.time_in_force for intent in intents} == {TimeInForce.OPG}
     assert intents[0].idempotency_key == "momentum:2012-01-03:daily:IBM"

@@ -83,7 +83,7 @@ class WorkerCommand(BaseCommand):
                 self.round()
                 self._beat()
                 failures = 0
-            except Exception:  # noqa: BLE001 - the outermost loop of a process: whatever it was, log it and go on
+            except Exception:  # the outermost loop of a process: whatever it was, it is logged and tried again
                 failures, started = failures + 1, False
                 log.exception("process_round_failed", name=self.name, failures=failures)
                 self._drop_broken_connection()

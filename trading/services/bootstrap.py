@@ -10,7 +10,7 @@ from execution.models import Account, Order, Strategy
 from execution.services.accounts import ensure_strategy, open_account
 from marketdata.services.feeds import ensure_main_feed
 from marketdata.types import FeedKind
-from risk.models import GLOBAL_SCOPE, KillSwitchEvent
+from risk.services import kill_switch
 from signals.strategies.registry import strategy_names
 
 SYSTEM = "system"
@@ -58,14 +58,6 @@ def release_new_installation(*, wall_now: datetime) -> bool:
 
     Anywhere else a missing state stays what it is: engaged.
     """
-    if KillSwitchEvent.objects.exists() or Order.objects.exists() or Account.objects.exists():
+    if Order.objects.exists() or Account.objects.exists():
         return False
-    KillSwitchEvent.objects.create(
-        scope=GLOBAL_SCOPE,
-        engaged=False,
-        operator=SYSTEM,
-        reason="a new installation: no order was ever stored",
-        source=KillSwitchEvent.Source.INSTALLATION,
-        at=wall_now,
-    )
-    return True
+    return kill_switch.install(operator=SYSTEM, now=wall_now) is not None

@@ -16,7 +16,7 @@ from marketdata.providers.replay import ReplayProvider
 from marketdata.types import QuoteUpdate
 
 AUCTION_SHARE = Decimal("0.05")
-"""Share of a day's volume that trades in each auction; a daily bar does not tell, this is a usual size for large names."""
+"""Share of a day's volume that trades in each auction; a daily bar does not tell, this is usual for large names."""
 SOURCE = "auction print"
 
 

@@ -1,7 +1,7 @@
 """The parts of one session for one account on stored bars: before the open, opening auction, closing auction, books.
 
-Replays call them one after the other, the stream calls them when its market time passes them. Each may be repeated: what
-was done is not done again.
+Replays call them one after the other, the stream calls them when its market time passes them. Each may be repeated:
+what was done is not done again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from marketdata import calendar
 from marketdata.models import CorporateAction
 from marketdata.providers.replay import ReplayProvider
 from marketdata.services.quotes import store_quotes
+from marketdata.services.volumes import store_feed_volumes
 from marketdata.types import ActionKind, QuoteUpdate
 from trading.services.exchange import (
     closing_events,
@@ -57,6 +58,8 @@ def before_open(desk: Desk, day: date, wall_now: datetime) -> None:
         _tell_exchange(desk, actions, day, wall_now)
     quotes = reference_quotes(desk.provider, day, splits_of(actions))
     store_quotes(feed=desk.account.feed, quotes=quotes, wall_now=wall_now)
+    known = [quote.symbol for quote in quotes]
+    store_feed_volumes(feed=desk.account.feed, symbols=known, as_of=calendar.previous_session(day))
 
 
 def hold_opening(desk: Desk, day: date, wall_now: datetime) -> None:

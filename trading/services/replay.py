@@ -1,8 +1,8 @@
 """Trade through stored sessions with the production path: decide on the close of day t, trade at the open of t + 1.
 
-Nothing here knows how to trade: it moves a clock and calls the services that the desk's processes call. Each part of a
-day may be repeated, and the last part done is stored, so a replay that was killed goes on where it stopped and ends with
-the same orders and numbers.
+Nothing here knows how to trade: it moves a clock and calls the services that the desk's processes call. Each part of
+a day may be repeated, and the last part done is stored, so a replay that was killed goes on where it stopped and ends
+with the same orders and numbers.
 """
 
 import hashlib
@@ -127,8 +127,8 @@ def sessions_of(parameters: ReplayParameters) -> list[date]:
     sessions = calendar.sessions_between(parameters.start, parameters.end)
     if not sessions or sessions[0] <= first or sessions[-1] > last:
         raise ReplayParameterError(
-            f"--from/--to: got {parameters.start} to {parameters.end}, allowed: sessions after {first} and up to {last},"
-            " where bars are stored"
+            f"--from/--to: got {parameters.start} to {parameters.end}, allowed: sessions after {first}"
+            f" and up to {last}, where bars are stored"
         )
     return sessions
 

@@ -1,7 +1,7 @@
 """Carry a replayed feed through market time: quotes into the book, events to the built-in exchange, fills back.
 
-Each open and close is held exactly once and in order, however long the stream was away: how far it has come is stored, and
-what lies between that and now is worked through first.
+Each open and close is held exactly once and in order, however long the stream was away: how far it has come is
+stored, and what lies between that and now is worked through first.
 """
 
 from collections.abc import Iterator, Sequence

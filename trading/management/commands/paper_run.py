@@ -35,6 +35,7 @@ DEFAULT_TO = "2013-03-01"
 QUIET_LOGGERS = ("trading", "signals", "execution", "risk", "marketdata")
 PLAIN_EVERY = 20
 PLAIN_WIDTH = 130
+COLUMNS = ["orders", "fills", "denied", "realised", "unrealised", "fees", "dividends", "return", "drawdown", "Sharpe"]
 MILLION = 1_000_000
 
 
@@ -43,8 +44,8 @@ class Command(BaseCommand):
 
     help = (
         "Trade through stored bars: decide on each close, trade at the next open, mark at its close, with the same "
-        "orders, risk checks and ledger as the desk. The same options again resume an interrupted run; a finished one is "
-        "run anew on an account of its own. Exit code 0 when every day completed and the books balance."
+        "orders, risk checks and ledger as the desk. The same options again resume an interrupted run; a finished one "
+        "is run anew on an account of its own. Exit code 0 when every day completed and the books balance."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -200,18 +201,7 @@ def _output_path(text: str | None) -> Path | None:
 def _table(lines: Sequence[Line], row: ReplayRun) -> Table:
     table = Table(title=f"{row.account.name}, {row.start_date} to {row.end_date}")
     table.add_column("")
-    for name in (
-        "orders",
-        "fills",
-        "denied",
-        "realised",
-        "unrealised",
-        "fees",
-        "dividends",
-        "return",
-        "drawdown",
-        "Sharpe",
-    ):
+    for name in COLUMNS:
         table.add_column(name, justify="right")
     for line in lines:
         counts = ["" if count is None else str(count) for count in (line.orders, line.fills, line.denied)]
@@ -236,4 +226,5 @@ def _percentiles(timings: Sequence[int]) -> dict[str, int]:
 def _timing_line(timings: Sequence[int], elapsed: int) -> str:
     numbers = _percentiles(timings)
     total = Decimal(elapsed) / (1000 * MILLION)
-    return f"{len(timings)} trading days in {total:.1f} s: median {numbers['median_ms']} ms, p99 {numbers['p99_ms']} ms a day"
+    a_day = f"median {numbers['median_ms']} ms, p99 {numbers['p99_ms']} ms a day"
+    return f"{len(timings)} trading days in {total:.1f} s: {a_day}"

@@ -10,6 +10,7 @@ from marketdata.clock import wall_now
 from marketdata.types import FeedKind
 from trading.management.worker import WorkerCommand
 from trading.services.schedule import Due, due_work
+from trading.services.start_line import HOLDING, StartLine
 from trading.tasks import enqueue
 
 HEARTBEAT_EVERY = timedelta(seconds=10)
@@ -20,8 +21,8 @@ FAST_SPEED = 10
 class Command(WorkerCommand):
     """Each second, and four times a second while a replay runs fast.
 
-    What was enqueued is remembered for half a minute, so that a task that is still due is not asked for with every round.
-    Two clocks do no harm: each task is idempotent and begins with a fencing update.
+    What was enqueued is remembered for half a minute, so that a task that is still due is not asked for with every
+    round. Two clocks do no harm: each task is idempotent and begins with a fencing update.
     """
 
     help = "Enqueue what is due: daily runs, closing of the books, reports; watch the worker."
@@ -32,12 +33,16 @@ class Command(WorkerCommand):
         self.asked: dict[Due, datetime] = {}
         self.heartbeat_sent: datetime | None = None
         self.fast = False
+        self.line = StartLine(wall_now())
 
     def round(self) -> None:
         """Enqueue what is due now."""
         now = wall_now()
         account = desk_account(str(settings.TRADING_MODE))
         if account is None:
+            return
+        self._ask_worker(now)
+        if not self.line.check(account.feed, now):
             return
         self.fast = account.feed.kind == FeedKind.REPLAY and account.feed.speed > FAST_SPEED
         due = due_work(account=account, wall_now=now)
@@ -46,6 +51,9 @@ class Command(WorkerCommand):
             if task not in self.asked:
                 enqueue(task.task, *task.arguments)
                 self.asked[task] = now
+
+    def _ask_worker(self, now: datetime) -> None:
+        """Ask the worker for a sign of life."""
         if self.heartbeat_sent is None or now - self.heartbeat_sent >= HEARTBEAT_EVERY:
             enqueue("worker_heartbeat", now.isoformat())
             self.heartbeat_sent = now
@@ -56,4 +64,4 @@ class Command(WorkerCommand):
 
     def detail(self) -> dict[str, Any]:
         """Tell how many tasks are waiting to be done."""
-        return {"waiting": len(self.asked)}
+        return {"waiting": len(self.asked), HOLDING: self.line.holding}

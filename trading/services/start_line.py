@@ -1,0 +1,69 @@
+"""Hold a replay at the start until everybody who has to see it is there.
+
+At 390 times the speed of the market, the seconds that processes take to start are the half hour before an open. So the
+clock process stops the replay when it starts, and lets it go when stream, dispatcher and worker have shown a sign of
+life.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from marketdata.models import Feed
+from marketdata.services.feeds import pause_feed, resume_feed
+from marketdata.types import FeedKind
+from trading.models import Heartbeat
+from trading.services.heartbeats import beat
+
+CLOCK = "clock"
+AWAITED = ("stream", "dispatcher", "worker")
+PATIENCE = timedelta(seconds=30)
+HOLDING = "holding"
+
+
+@dataclass(slots=True)
+class StartLine:
+    """One start of the clock process; `started_at` is wall time."""
+
+    started_at: datetime
+    released: bool = False
+    holding: bool = False
+
+    def check(self, feed: Feed, wall_now: datetime) -> bool:
+        """Hold or release the feed; return whether the start is over.
+
+        A hold is written down before the feed is paused, so that a clock which dies meanwhile is followed by one that
+        knows whose pause it was. A pause that somebody else asked for is left alone.
+        """
+        if self.released:
+            return True
+        late = wall_now - self.started_at > PATIENCE
+        if late or feed.kind != FeedKind.REPLAY or everybody_there(self.started_at):
+            self._release(feed, wall_now)
+        elif not self.holding:
+            self._hold(feed, wall_now)
+        return self.released
+
+    def _hold(self, feed: Feed, wall_now: datetime) -> None:
+        if feed.paused_at is not None and not _held_before():
+            self.released = True
+            return
+        self.holding = True
+        beat(name=CLOCK, wall_now=wall_now, detail={HOLDING: True})
+        pause_feed(feed=feed, wall_now=wall_now)
+
+    def _release(self, feed: Feed, wall_now: datetime) -> None:
+        if self.holding or (feed.paused_at is not None and _held_before()):
+            resume_feed(feed=feed, wall_now=wall_now)
+        self.released, self.holding = True, False
+        beat(name=CLOCK, wall_now=wall_now, detail={HOLDING: False})
+
+
+def everybody_there(since: datetime) -> bool:
+    """Tell whether each awaited process has shown a sign of life since that wall time."""
+    return Heartbeat.objects.filter(name__in=AWAITED, at__gte=since).count() == len(AWAITED)
+
+
+def _held_before() -> bool:
+    """Tell whether the last clock died while it held the feed."""
+    detail = Heartbeat.objects.filter(name=CLOCK).values_list("detail", flat=True).first()
+    return bool(detail and detail.get(HOLDING))
