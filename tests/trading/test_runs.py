@@ -68,9 +68,10 @@ def test_run_killed_before_it_noted_a_step_goes_on_without_a_second_order(
         done(work)
         raise Killed
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setitem(STEPS, step, die_behind)
-        run(desk)
+        with pytest.raises(Killed):
+            run(desk)
     with pytest.raises(RunBusyError):
         run(desk)
     resumed = run(desk, take_over=True)
