@@ -19,6 +19,7 @@ from execution.models import Account, Order
 from execution.selectors import open_orders, unknown_outcomes
 from execution.services.wishes import kept_wishes
 from marketdata.types import FeedState
+from ops_console.health import SILENCE
 from ops_console.snapshot.desk import Desk, read_desk
 from risk.states import BreakerState
 from trading.models import Run
@@ -26,8 +27,6 @@ from trading.selectors import runs
 from trading.states import RunState
 
 SUPERVISOR_FILE = Path("run") / "supervisor.json"
-BEATING = ("worker", "clock", "stream", "dispatcher")
-LONGEST_SILENCE_SECONDS = 30
 ANSWER_PATIENCE = timedelta(seconds=30)
 SHOWN_ORDERS, SHOWN_RUNS = 20, 6
 
@@ -118,14 +117,14 @@ def _servers(desk: Desk) -> Iterable[Finding]:
 
 def _processes(desk: Desk) -> Iterable[Finding]:
     supervised = supervised_processes(settings.VAR_DIR)
-    names = dict.fromkeys((*supervised, *BEATING))
+    names = dict.fromkeys((*supervised, *SILENCE))
     for name in names:
         yield _process(name, supervised.get(name), desk.age_of(name))
 
 
 def _process(name: str, supervised: dict[str, Any] | None, age: int | None) -> Finding:
-    beats = name in BEATING
-    if age is not None and age <= LONGEST_SILENCE_SECONDS:
+    beats = name in SILENCE
+    if age is not None and age <= SILENCE.get(name, 0):
         return _good(name, f"heartbeat {age} s ago")
     silent = "no heartbeat yet" if age is None else f"last heartbeat {age} s ago"
     if supervised is None:

@@ -4,12 +4,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Q
 
 from execution.models import Account
 from execution.selectors import cash_difference, desk_account, quantity_differences, reservation_drift
 from execution.services.wishes import kept_wishes
-from marketdata.models import CorporateAction, Instrument
+from marketdata.models import CorporateAction, Instrument, Quote
 from marketdata.selectors import coverage
 from marketdata.types import FeedState
 from ops_console.diagnosis import Diagnosis
@@ -31,17 +30,23 @@ def check_bars(wall_now: datetime) -> Diagnosis:
 
 
 def check_instruments(wall_now: datetime) -> Diagnosis:
-    """Instruments and corporate actions are known, and each tradable name has a volume to be judged by."""
+    """Instruments and corporate actions are known, and each quoted name has a volume to be judged by."""
     names, actions = Instrument.objects.count(), CorporateAction.objects.count()
     if not names:
         return Diagnosis("instruments", "none", IMPORT)
-    mute = list(Instrument.objects.filter(Q(average_daily_volume=None), tradable=True).values_list("symbol", flat=True))
     found = f"{names} instruments, {actions} corporate actions"
+    account = desk_account(str(settings.TRADING_MODE))
+    unjudged = Quote.objects.filter(
+        feed=None if account is None else account.feed,
+        average_daily_volume=None,
+        instrument__average_daily_volume=None,
+        instrument__tradable=True,
+    )
+    mute = list(unjudged.order_by("instrument__symbol").values_list("instrument__symbol", flat=True))
     if not mute:
         return Diagnosis("instruments", found)
-    return Diagnosis(
-        "instruments", f"{found}; no volume of {', '.join(mute[:5])}", "import bars of them: their orders are denied"
-    )
+    remedy = "import their bars: without an average daily volume their orders are denied"
+    return Diagnosis("instruments", f"{found}; quoted without a volume: {', '.join(mute[:5])}", remedy)
 
 
 def check_feed(wall_now: datetime) -> Diagnosis:

@@ -15,7 +15,7 @@ from marketdata.models import Instrument
 from marketdata.types import FeedState
 from ops_console.diagnosis import desk, examine, machine, servers
 from ops_console.management.commands.doctor import CHECKS
-from tests.factories import make_account, make_order
+from tests.factories import make_account, make_order, make_quote
 from tests.ops_console.commands.terminal import run
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +130,8 @@ def test_bars(monkeypatch):
 def test_instruments(account):
     assert of(desk.check_instruments).is_well
     Instrument.objects.create(symbol="NEW")
+    assert of(desk.check_instruments).is_well  # nobody quotes it yet
+    make_quote(account.feed, "NEW")
     assert "NEW" in of(desk.check_instruments).found
     Instrument.objects.filter(symbol="NEW").update(tradable=False)
     assert of(desk.check_instruments).is_well

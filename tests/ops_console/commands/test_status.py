@@ -13,7 +13,8 @@ from execution.states import OrderStatus
 from marketdata.clock import wall_now
 from marketdata.types import FeedState
 from ops_console import selectors
-from ops_console.selectors import BEATING, Verdict, desk_status
+from ops_console.health import SILENCE
+from ops_console.selectors import Verdict, desk_status
 from risk.services import breaker, kill_switch
 from tests.factories import make_account, make_order
 from tests.ops_console.commands.terminal import run
@@ -33,7 +34,7 @@ def _own_folder(settings, tmp_path):
 @pytest.fixture
 def healthy(monkeypatch):
     monkeypatch.setattr("ops_console.snapshot.desk.redis_answers", lambda: True)
-    for name in BEATING:
+    for name in SILENCE:
         beat(name=name, wall_now=wall_now())
     return make_account(name="paper")
 
