@@ -28,7 +28,7 @@ from ops_console.snapshot.prices import live_cells
 from ops_console.watch import Reading, read_watch
 
 COALESCE_SECONDS = 0.1
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.75
 QUEUE_LENGTH = 64
 REDIS_PAUSE_SECONDS = 1.0
 
