@@ -5,16 +5,15 @@ from decimal import Decimal
 
 import pytest
 
+from execution.brokers.registry import broker_for
 from execution.models import AccountDay, Order, Position, PositionAdjustment
 from execution.selectors import cash_difference, quantity_differences, reservation_drift
 from execution.services.recovery import position_differences
 from marketdata.clock import wall_now
-from tests.factories import WALL_NOW
 from tests.trading.days import orders_of, parameters
 from trading.errors import ReplayParameterError
 from trading.models import ReplayRun, Run
 from trading.replay_report import account_days, as_document, buy_and_hold, check_identity, result_lines
-from trading.services.market_day import Desk
 from trading.services.replay import PARTS, DayDone, Replay, replay_range
 from trading.states import ReplayState, RunState, Stage
 from trading.types import ReplayParameters
@@ -49,10 +48,11 @@ def test_books_balance_with_themselves_and_with_the_exchange() -> None:
     row = replay(parameters(START, END))
     identity = check_identity(row.account, account_days(row))
     assert identity.sentence == "equity identity holds on 13 of 13 days (worst difference 0.00)"
-    assert (identity.holds, identity.worst) == (True, 0)
+    assert identity.holds
+    assert identity.worst == 0
     assert reservation_drift(row.account) == quantity_differences(row.account) == []
     assert cash_difference(row.account) == 0
-    assert position_differences(account=row.account, broker=Desk.of(row.account, None).broker) == []  # type: ignore[arg-type]
+    assert position_differences(account=row.account, broker=broker_for(row.account)) == []
     states = set(Run.objects.filter(account=row.account).values_list("state", flat=True))
     assert states == {RunState.COMPLETED, RunState.SKIPPED}
 
@@ -108,7 +108,7 @@ def test_split_doubles_the_shares_and_leaves_the_equity() -> None:
     split = PositionAdjustment.objects.get(position__account=row.account, quantity_after__gt=0, cash_amount=0)
     assert split.quantity_after == 2 * split.quantity_before
     assert split.trading_date == date(2005, 2, 28)
-    assert position_differences(account=row.account, broker=Desk.of(row.account, None).broker) == []  # type: ignore[arg-type]
+    assert position_differences(account=row.account, broker=broker_for(row.account)) == []
     assert check_identity(row.account, account_days(row)).holds
     worst = min(day.pnl for day in account_days(row))
     assert worst > -5_000
@@ -157,6 +157,7 @@ def test_document_holds_results_days_and_orders() -> None:
     account = document["results"][2]
     assert Decimal(account["return"]) == (days[-1].equity / 100_000 - 1).quantize(Decimal("1E-8"))
     assert sum(line["orders"] for line in document["results"][:2]) == account["orders"]
+    assert Run.objects.filter(account=row.account, state="completed").first().sizing["capital"] == "50000"  # type: ignore[union-attr]
 
 
 def test_buy_and_hold_of_one_symbol_is_its_price() -> None:
@@ -165,15 +166,3 @@ def test_buy_and_hold_of_one_symbol_is_its_price() -> None:
     assert path[0] == pytest.approx(Decimal(100_000) * Decimal("186.30") / Decimal("186.73"))
     assert buy_and_hold(parameters(START, END, symbols=("FB",)), dates) == []
     assert buy_and_hold(parameters(START, END), []) == []
-
-
-def test_strategies_share_the_capital() -> None:
-    row = replay(parameters(START, date(2012, 1, 3)))
-    sizing = Replay(
-        row,
-        parameters(START, END),
-        Desk.of(row.account, None),
-        [None, None],
-        lambda: WALL_NOW,  # type: ignore
-    ).sizing
-    assert sizing.capital == 50_000

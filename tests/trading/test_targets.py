@@ -98,7 +98,8 @@ def test_no_price_means_no_order(price: Decimal | None) -> None:
 )
 def test_plan(weight: str | None, holding: dict[str, Decimal], outcome: Outcome, trade: int) -> None:
     target = plan_one(weight, **holding)
-    assert (target.outcome, target.trade_quantity) == (outcome, trade)
+    assert target.outcome == outcome
+    assert target.trade_quantity == trade
 
 
 def test_reductions_come_first_and_are_marked() -> None:

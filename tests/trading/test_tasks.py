@@ -7,6 +7,7 @@ from django_q.models import OrmQ
 
 from execution.models import Account, AccountDay
 from marketdata import calendar
+from marketdata.clock import wall_now
 from tests.factories import WALL_NOW
 from trading import tasks
 from trading.models import Heartbeat, Run
@@ -37,7 +38,7 @@ def test_daily_run_twice_is_one_run(desk: Account) -> None:
 def test_run_that_somebody_else_works_on_is_left_alone(desk: Account) -> None:
     day = calendar.trading_date(desk.feed.market_now(WALL_NOW)).isoformat()
     tasks.run_daily(desk.pk, "momentum", day)
-    held = {"claim": "00000000-0000-0000-0000-000000000001", "claimed_until": tasks.wall_now() + timedelta(hours=1)}
+    held = {"claim": "00000000-0000-0000-0000-000000000001", "claimed_until": wall_now() + timedelta(hours=1)}
     Run.objects.update(state=RunState.RUNNING, **held)
     assert tasks.run_daily(desk.pk, "momentum", day) == RunState.RUNNING
     Run.objects.update(state=RunState.AWAITING_FILLS)
