@@ -36,6 +36,8 @@ DATABASE = "portcullis"
 SERVERLESS_COMMANDS = frozenset(
     {"help", "version", "--version", "check", "spectacular", "collectstatic", "startapp", "diffsettings"}
 )
+# Commands for emergencies: they need the database alone, say themselves when it is away, and wait for no Redis.
+OPERATOR_COMMANDS = frozenset({"kill_switch", "breaker", "cancel_all", "limits", "status", "doctor"})
 SETTINGS = {
     "listen_addresses": "''",
     "port": str(POSTGRES_PORT),
@@ -114,25 +116,42 @@ def needed(arguments: list[str]) -> bool:
     return not (is_manage and (not words or asks_help or words[0] in SERVERLESS_COMMANDS))
 
 
+def for_operators(arguments: list[str]) -> bool:
+    """Say whether a command line is one that must work, or explain itself, whatever is broken."""
+    return Path(arguments[0]).name == "manage.py" and not OPERATOR_COMMANDS.isdisjoint(arguments[1:2])
+
+
 class Users:
     """This process' membership among the users of the servers."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.descriptor: int | None = None
+        self.forking: int | None = None
 
     def join(self) -> None:
         """Become a user; call with the start lock held."""
         self.descriptor = os.open(self.layout.run / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self.descriptor, fcntl.LOCK_SH)
 
-    def rejoin_after_fork(self) -> None:
-        """Become a user of one's own: a lock inherited by fork is the parent's, and would end with it."""
-        if self.descriptor is None:
-            return
+    def before_fork(self) -> None:
+        """Keep everybody from stopping the servers until the child is a user of its own."""
+        self.forking = lock_starts(self.layout) if self.descriptor is not None else None
+
+    def after_fork_in_parent(self) -> None:
+        """Give up the parent's half of the lock."""
+        if self.forking is not None:
+            os.close(self.forking)
+            self.forking = None
+
+    def after_fork_in_child(self) -> None:
+        """Become a user: a lock inherited by fork is the parent's, and would end with it."""
         inherited = self.descriptor
+        if inherited is None:
+            return
         self.join()
         os.close(inherited)
+        self.after_fork_in_parent()
 
     def leave(self) -> bool:
         """Stop being a user and say whether nobody is left; call with the start lock held."""
@@ -151,12 +170,18 @@ class Users:
 _users: dict[Path, Users] = {}
 
 
+def lock_starts(layout: Layout) -> int:
+    """Wait for the lock that puts starts and stops in a row; it is held until the descriptor is closed everywhere."""
+    descriptor = os.open(layout.run / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
 @contextmanager
 def start_lock(layout: Layout) -> Iterator[None]:
-    """Hold the lock that puts starts and stops of the servers in a row."""
-    descriptor = os.open(layout.run / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    """Hold the lock that puts starts and stops in a row."""
+    descriptor = lock_starts(layout)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
@@ -179,7 +204,11 @@ def use_servers(layout: Layout, *, postgres: bool, redis: bool) -> None:
         if redis:
             ensure_redis(layout)
     _users[layout.root] = users
-    os.register_at_fork(after_in_child=users.rejoin_after_fork)
+    os.register_at_fork(
+        before=users.before_fork,
+        after_in_parent=users.after_fork_in_parent,
+        after_in_child=users.after_fork_in_child,
+    )
     atexit.register(release, layout)
 
 

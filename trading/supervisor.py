@@ -191,17 +191,18 @@ class Supervisor:
     async def stop_all_when_told(self) -> None:
         """Ask all children to end, and end those that do not in time."""
         await self.stopping.wait()
-        for child in self.children:
-            if child.process is not None:
-                with suppress(ProcessLookupError):
-                    child.process.terminate()
-        deadline = time.monotonic() + self.patience.stop
-        while any(child.process is not None for child in self.children) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        for child in self.children:
-            if child.process is not None:
-                self.say("up", f"{child.program.name} does not stop: killed")
-                signal_group(child.process.pid, signal.SIGKILL)
+        running = [(child.program.name, child.process) for child in self.children if child.process is not None]
+        if not running:
+            return
+        for _, process in running:
+            with suppress(ProcessLookupError):
+                process.terminate()
+        ends = {asyncio.ensure_future(process.wait()): (name, process) for name, process in running}
+        _, late = await asyncio.wait(ends, timeout=self.patience.stop)
+        for end in late:
+            name, process = ends[end]
+            self.say("up", f"{name} does not stop: killed")
+            signal_group(process.pid, signal.SIGKILL)
 
     def write_state(self) -> None:
         """Tell others what runs, for `status`; the file is replaced whole."""

@@ -1,0 +1,96 @@
+"""The start with right and wrong environments, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+SECRET = "s3cret-" * 10
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": SECRET,
+    "WEBHOOK_SECRET": SECRET,
+    "MODEL_SIGNING_KEY": SECRET,
+    "ALLOWED_HOSTS": "desk.example.org",
+    "TRUSTED_PROXY_IPS": "127.0.0.1",
+}
+
+
+def manage(tmp_path: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment = kept | {"VAR_DIR": str(tmp_path), "PORTCULLIS_NO_SERVERS": "1"} | variables
+    command = [sys.executable, str(REPOSITORY / "manage.py"), *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("variables", "lines"),
+    [
+        (
+            {"TRADING_MODE": "live"},
+            ["TRADING_MODE: read 'live'; allowed: dry_run | paper | alpaca_paper | alpaca_live"],
+        ),
+        ({"PORT": "eighty"}, ["PORT: read 'eighty'; allowed: a whole number from 1 to 65534"]),
+        (
+            {"CAPITAL": "-1", "LOG_FORMAT": "xml"},
+            [
+                "LOG_FORMAT: read 'xml'; allowed: json | console",
+                "CAPITAL: read '-1'; allowed: a number above 0, at most 1000000000",
+            ],
+        ),
+    ],
+)
+def test_a_wrong_value_stops_the_start_with_a_line_each(tmp_path, variables, lines):
+    outcome = manage(tmp_path, "check", **variables)
+    assert outcome.returncode == 2
+    assert outcome.stderr.splitlines() == lines
+
+
+def test_production_asks_for_all_that_has_no_safe_default(tmp_path):
+    outcome = manage(tmp_path, "check", ENVIRONMENT="production")
+    assert outcome.returncode == 2
+    named = [line.split(":")[0] for line in outcome.stderr.splitlines()]
+    assert named == ["SECRET_KEY", "WEBHOOK_SECRET", "MODEL_SIGNING_KEY", "ALLOWED_HOSTS", "TRUSTED_PROXY_IPS"]
+
+
+def test_production_settings_pass_the_deployment_check(tmp_path):
+    outcome = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+def test_a_live_account_must_be_named(tmp_path):
+    keys = {"ALPACA_API_KEY_ID": "id", "ALPACA_API_SECRET_KEY": "key"}
+    outcome = manage(tmp_path, "check", TRADING_MODE="alpaca_live", **keys)
+    assert outcome.returncode == 2
+    assert outcome.stderr.startswith("LIVE_TRADING_ACCOUNT: ")
+
+
+def test_dry_run_wins_over_the_mode(tmp_path):
+    shown = manage(tmp_path, "diffsettings", TRADING_MODE="paper", DRY_RUN="true").stdout
+    assert "TRADING_MODE = 'dry_run'" in shown
+
+
+def test_the_development_key_is_made_once_and_is_its_owners(tmp_path):
+    assert manage(tmp_path, "check").returncode == 0
+    key = tmp_path / "secret_key"
+    first = key.read_text()
+    assert manage(tmp_path, "check").returncode == 0
+    assert key.read_text() == first
+    assert len(first) >= 50
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_tests_have_their_own_servers(settings):
+    assert settings.ENVIRONMENT == "test"
+    assert settings.VAR_DIR.name == "test"
+
+
+def test_the_policy_of_every_page_allows_nothing_inline(client):
+    policy = client.get("/health/live").headers["Content-Security-Policy"]
+    parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert parts["default-src"] == parts["frame-ancestors"] == parts["base-uri"] == parts["object-src"] == "'none'"
+    assert parts["script-src"] == parts["style-src"] == "'self'"
+    assert "unsafe" not in policy
