@@ -5,6 +5,7 @@ A wrong value stops the start with one line that names the variable, what was re
 
 import os
 import sys
+from contextlib import nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,10 @@ except ConfigurationError as error:
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 SECRET_KEY = SECRET_KEY or development_key(VAR_DIR)
 layout = embedded.layout_of(VAR_DIR)
+for_operators = embedded.for_operators(sys.argv)
 if embedded.needed(sys.argv):
-    embedded.use_servers(layout, postgres=not given_database, redis=not REDIS_URL)
+    with suppress(embedded.EmbeddedServerError) if for_operators else nullcontext():
+        embedded.use_servers(layout, postgres=not given_database, redis=not REDIS_URL and not for_operators)
 REDIS_URL = REDIS_URL or layout.redis_url
 REDIS_PREFIX = "portcullis"
 
