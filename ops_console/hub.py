@@ -1,7 +1,7 @@
 """One hub for each web process: reads once, tells every open page.
 
 Three sources feed it: Redis events (something changed: look now), Redis prices (the numbers themselves), and a look at
-the database each second, which is what makes everything show within a second with Redis stopped. Nothing here waits for
+the database twice a second, which is what makes everything show within a second with Redis stopped. Nothing waits for
 a client: each has a bounded queue, and one that does not keep up gets a new snapshot in place of what it missed.
 """
 
@@ -28,7 +28,7 @@ from ops_console.snapshot.prices import live_cells
 from ops_console.watch import Reading, read_watch
 
 COALESCE_SECONDS = 0.1
-LOOK_SECONDS = 0.75
+LOOK_SECONDS = 0.5
 QUEUE_LENGTH = 64
 REDIS_PAUSE_SECONDS = 1.0
 
