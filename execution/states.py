@@ -55,7 +55,7 @@ TERMINAL: frozenset[OrderStatus] = frozenset(
     {S.DENIED, S.FILLED, S.CANCELED, S.REPLACED, S.EXPIRED, S.REJECTED, S.DRY_RUN}
 )
 OPEN: frozenset[OrderStatus] = frozenset(OrderStatus) - TERMINAL
-# Nothing was bought or sold and nothing ever will be: the same intent may be tried again under the next attempt.
+# If nothing was bought or sold, nothing ever will be: the same intent may be tried again under the next attempt.
 RETRYABLE: frozenset[OrderStatus] = frozenset({S.DENIED, S.CANCELED, S.EXPIRED, S.REJECTED})
 # The broker knows it (or may know it): a cancel has to be asked for, it cannot be decided here.
 AT_BROKER: frozenset[OrderStatus] = OPEN - {S.PENDING}

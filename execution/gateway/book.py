@@ -77,6 +77,7 @@ class Existing(NamedTuple):
     newest_attempt: int | None
     attempt: int | None
     status: str | None
+    filled_quantity: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def parse_row(symbol: str, row: Sequence[Any]) -> ItemRow:
         account_line=LineRow(*row[29:36]),
         account_totals=_totals(row[36:43]),
         strategy_totals=_totals(row[43:50]),
-        existing=Existing(*row[50:55]),
+        existing=Existing(*row[50:56]),
     )
 
 

@@ -60,7 +60,7 @@ SELECT t.engaged, t.has_global, t.limits_version, t.day_base, t.week_base, b.sta
        c.open_order_count,
        ta.gross, ta.net, ta.open_buy_notional, ta.open_sell_notional, ta.names, ta.open_orders, ta.reserved_loss,
        ts.gross, ts.net, ts.open_buy_notional, ts.open_sell_notional, ts.names, ts.open_orders, ts.reserved_loss,
-       by_client.id, by_key.id, by_intent.id, by_intent.attempt, by_intent.status
+       by_client.id, by_key.id, by_intent.id, by_intent.attempt, by_intent.status, by_intent.filled_quantity
 FROM item
 CROSS JOIN trading_state t
 LEFT JOIN breaker b ON true
@@ -82,12 +82,14 @@ LEFT JOIN LATERAL (
     SELECT o.id FROM execution_order o WHERE o.account_id = %(account)s AND o.idempotency_key <> ''
     AND o.idempotency_key = nullif(item.idempotency_key, '') LIMIT 1) by_key ON true
 LEFT JOIN LATERAL (
-    SELECT o.id, o.attempt, o.status FROM execution_order o
+    SELECT o.id, o.attempt, o.status, o.filled_quantity FROM execution_order o
     WHERE o.account_id = %(account)s AND o.intent_key = item.intent_key ORDER BY o.attempt DESC LIMIT 1) by_intent ON true
 ORDER BY item.position
 """
 
 # One statement writes decision, order, first event, reservation and rate counter, so that one flush makes all durable.
+# Position rows are taken in the order in which everybody locks them. The row that is proposed for insertion has to pass
+# the CHECK of the caps even when it becomes an update of a row that is held, hence caps of its own.
 WRITE_ORDERS = """
 WITH input AS MATERIALIZED (
     SELECT r.*, nextval('risk_decision_id_seq') AS decision_id,
@@ -128,9 +130,11 @@ WITH input AS MATERIALIZED (
         open_sell_notional, reserved_loss, open_order_count, long_cap, short_cap, current_price, current_price_at,
         last_order_at)
     SELECT %(account)s, strategy_id, instrument_id, sum(buy_quantity), sum(sell_quantity), sum(buy_notional),
-           sum(sell_notional), sum(loss), count(*), max(cap), max(cap), max(reference_price), max(reference_at),
-           %(market_at)s
+           sum(sell_notional), sum(loss), count(*), greatest(max(cap), sum(buy_quantity)),
+           greatest(max(cap), sum(sell_quantity)), max(reference_price), max(reference_at), %(market_at)s
     FROM input WHERE status = 'pending' GROUP BY strategy_id, instrument_id
+    ORDER BY (SELECT e.id FROM execution_position e WHERE e.account_id = %(account)s
+              AND e.strategy_id = input.strategy_id AND e.instrument_id = input.instrument_id)
     ON CONFLICT (account_id, strategy_id, instrument_id) DO UPDATE SET
         open_buy_quantity = p.open_buy_quantity + EXCLUDED.open_buy_quantity,
         open_sell_quantity = p.open_sell_quantity + EXCLUDED.open_sell_quantity,
@@ -138,8 +142,12 @@ WITH input AS MATERIALIZED (
         open_sell_notional = p.open_sell_notional + EXCLUDED.open_sell_notional,
         reserved_loss = p.reserved_loss + EXCLUDED.reserved_loss,
         open_order_count = p.open_order_count + EXCLUDED.open_order_count,
-        long_cap = CASE WHEN EXCLUDED.open_buy_quantity > 0 THEN EXCLUDED.long_cap ELSE p.long_cap END,
-        short_cap = CASE WHEN EXCLUDED.open_sell_quantity > 0 THEN EXCLUDED.short_cap ELSE p.short_cap END,
+        long_cap = CASE WHEN EXCLUDED.open_buy_quantity = 0 THEN p.long_cap ELSE (
+            SELECT max(i.cap) FROM input i
+            WHERE i.strategy_id = p.strategy_id AND i.instrument_id = p.instrument_id) END,
+        short_cap = CASE WHEN EXCLUDED.open_sell_quantity = 0 THEN p.short_cap ELSE (
+            SELECT max(i.cap) FROM input i
+            WHERE i.strategy_id = p.strategy_id AND i.instrument_id = p.instrument_id) END,
         last_order_at = EXCLUDED.last_order_at, updated_at = now()
 ), counted AS (
     UPDATE execution_account SET rate_window_at = %(minute)s, rate_window_count = %(rate_count)s WHERE id = %(account)s

@@ -70,11 +70,11 @@ def preview_orders(*, intents: Sequence[OrderIntent], account: Account, wall_now
 def _judge(book: Book, intents: Sequence[OrderIntent]) -> list[Judged]:
     keys = store.keys_of(intents, book.day)
     rows = store.read_items(book, intents, keys)
-    seen: dict[tuple[str, str], int] = {}
+    seen = _Seen()
     attempts: Counter[str] = Counter()
     judged: list[Judged] = []
     for position, (intent, key, row) in enumerate(zip(intents, keys, rows, strict=True)):
-        same_as = seen.setdefault(_wish(intent, key), position)
+        same_as = seen.position_of(intent, key, position)
         if same_as != position:
             judged.append(Judged(intent, row, key, None, [], same_as=same_as))
             continue
@@ -90,16 +90,33 @@ def _judge(book: Book, intents: Sequence[OrderIntent]) -> list[Judged]:
     return judged
 
 
-def _wish(intent: OrderIntent, key: str) -> tuple[str, str]:
-    """Tell repeated intents of one batch apart from wanted ones."""
-    return (key, intent.client_order_id or intent.idempotency_key)
+class _Seen:
+    """The wishes of one batch so far, to tell repeated ones apart from new ones."""
+
+    def __init__(self) -> None:
+        self._wishes: dict[tuple[str, str], int] = {}
+        self._names: dict[tuple[str, str], int] = {}
+
+    def position_of(self, intent: OrderIntent, key: str, position: int) -> int:
+        """Return where the wish was first said, which is `position` when it is new.
+
+        :raises OrderConflict: its id or idempotency key was used for another wish of the batch
+        """
+        first = self._wishes.setdefault((key, intent.client_order_id or intent.idempotency_key), position)
+        for name, value in (("client_order_id", intent.client_order_id), ("idempotency_key", intent.idempotency_key)):
+            if value and self._names.setdefault((name, value), first) != first:
+                raise OrderConflict(f"{name}: {value!r} stands for two different orders of the batch")
+        return first
 
 
 def _existing(intent: OrderIntent, row: ItemRow) -> int | None:
     found = row.existing
     if intent.client_order_id or intent.idempotency_key:
-        return found.by_client_id or found.by_idempotency_key
-    if found.newest_attempt is None or found.status in RETRYABLE:
+        named = {found.by_client_id, found.by_idempotency_key} - {None}
+        if len(named) > 1:
+            raise OrderConflict("client_order_id and idempotency key were used for two different orders")
+        return next(iter(named), None)
+    if found.newest_attempt is None or (found.status in RETRYABLE and not found.filled_quantity):
         return None
     return found.newest_attempt
 

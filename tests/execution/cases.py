@@ -1,8 +1,10 @@
 """Steps that many tests of the book share, and what must hold after each of them."""
 
 from decimal import Decimal
+from threading import Event
 from typing import Any
 
+from django.db import connection
 from django.db.models import Sum
 
 from execution.brokers.base import Broker
@@ -95,6 +97,18 @@ def assert_books_balance(account: Account) -> None:
         assert order.filled_quantity == filled
 
 
+def wait_until_somebody_waits() -> None:
+    """Return when another transaction waits for a lock of this database."""
+    pause = Event()
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        pause.wait(0.01)
+    raise AssertionError("nobody waits for a lock")
+
+
 __all__ = [
     "MARKET_AT",
     "WALL_NOW",
@@ -113,4 +127,5 @@ __all__ = [
     "recorded",
     "statuses",
     "submit_order",
+    "wait_until_somebody_waits",
 ]
