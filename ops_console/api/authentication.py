@@ -82,7 +82,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
         """Refuse a write without the session's CSRF token."""
         try:
             # Django's own request: REST framework's would parse the body to look for a form field.
-            super().enforce_csrf(request._request)
+            super().enforce_csrf(request._request)  # type: ignore[arg-type]
         except exceptions.PermissionDenied as error:
             raise Problem(ProblemCode.CSRF_FAILED, str(error)) from error
 

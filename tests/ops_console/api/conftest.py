@@ -14,6 +14,7 @@ from ops_console.api.throttling import limiter
 from ops_console.scopes import Scope
 from ops_console.services.tokens import create_token
 from tests.factories import allow_bursts, make_account
+from tests.ops_console.api.contract import ContractClient
 
 ROLE_OF = {Scope.READ: "viewer", Scope.TRADE: "trader", Scope.RISK: "risk_officer", Scope.ADMIN: "admin"}
 Client = Callable[..., APIClient]
@@ -43,7 +44,7 @@ def client_of(db: None) -> Client:
     def make(scope: Scope = Scope.TRADE, name: str = "", role: Scope | None = None) -> APIClient:
         user = make_user(name or f"{scope.value}-user", role or scope)
         issued = create_token(user=user, name="test", scope=scope, now=wall_now(), lifetime=timedelta(days=1))
-        client = APIClient(raise_request_exception=False)
+        client = ContractClient(raise_request_exception=False)
         client.credentials(HTTP_AUTHORIZATION=f"Token {issued.key}")
         return client
 

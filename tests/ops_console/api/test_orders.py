@@ -13,6 +13,7 @@ from ops_console.scopes import Scope
 from risk.models import Decision
 from tests.factories import WALL_NOW, allow, make_order
 from tests.ops_console.api.bodies import ORDERS, REASON, order
+from tests.ops_console.api.conftest import Client
 
 pytestmark = pytest.mark.django_db
 
@@ -243,7 +244,7 @@ def test_events_and_explanation_tell_the_whole_story(account: Account, trader: A
     assert [event["sequence"] for event in story["events"]] == [1, 2]
 
 
-def test_an_order_remembers_who_wanted_it(account: Account, client_of) -> None:  # type: ignore[no-untyped-def]
+def test_an_order_remembers_who_wanted_it(account: Account, client_of: Client) -> None:
     client_of(Scope.TRADE, name="ann").post(ORDERS, order(), format="json")
     made = Order.objects.get()
     assert (made.origin, made.source_ref) == ("api", "ann")

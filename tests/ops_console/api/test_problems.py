@@ -215,9 +215,25 @@ def test_a_desk_that_was_never_set_up_is_503(client_of: Client) -> None:
     assert_problem(client.post(ORDERS, order(), format="json"), ProblemCode.NOT_READY)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=%2A", "cursor=YWJj", "status=nope",
-                                   "since=2012-06-14", "since=2012-06-14T10:00:00", "until=x", "symbol=a", "page=2",
-                                   "symbol=AAPL&symbol=IBM", "symbol=%00", "cursor=aWQ6OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])  # fmt: skip
+STRANGE_QUERIES = [
+    "limit=0",
+    "limit=501",
+    "limit=x",
+    "cursor=%2A",
+    "cursor=YWJj",
+    "cursor=aWQ6OTk5OTk5OTk5OTk5OTk5OTk5OTk5",
+    "status=nope",
+    "since=2012-06-14",
+    "since=2012-06-14T10:00:00",
+    "until=x",
+    "symbol=a",
+    "symbol=%00",
+    "symbol=AAPL&symbol=IBM",
+    "page=2",
+]
+
+
+@pytest.mark.parametrize("query", STRANGE_QUERIES)
 def test_a_query_that_cannot_be_read_is_400(account: Account, trader: APIClient, query: str) -> None:
     assert_problem(trader.get(f"{ORDERS}?{query}"), ProblemCode.INVALID_INPUT)
 
