@@ -119,23 +119,24 @@ def _processes(desk: Desk) -> Iterable[Finding]:
     supervised = supervised_processes(settings.VAR_DIR)
     names = dict.fromkeys((*supervised, *SILENCE))
     for name in names:
-        yield _process(name, supervised.get(name), desk.age_of(name))
+        yield _process(name, supervised.get(name), desk.age_of(name), heard=desk.database)
 
 
-def _process(name: str, supervised: dict[str, Any] | None, age: int | None) -> Finding:
+def _process(name: str, supervised: dict[str, Any] | None, age: int | None, *, heard: bool) -> Finding:
     beats = name in SILENCE
     if age is not None and age <= SILENCE.get(name, 0):
         return _good(name, f"heartbeat {age} s ago")
     silent = "no heartbeat yet" if age is None else f"last heartbeat {age} s ago"
+    if beats and not heard:
+        return _bad(name, "unknown: heartbeats are kept in the database")
     if supervised is None:
         return _bad(name, f"not running ({silent})")
     if not supervised["alive"]:
         return _bad(name, "not running: the supervisor's process is gone")
-    return (
-        _bad(name, f"process {supervised['pid']} runs, but {silent}")
-        if beats
-        else _good(name, f"process {supervised['pid']} runs")
-    )
+    if beats:
+        return _bad(name, f"process {supervised['pid']} runs, but {silent}")
+    restarts = supervised.get("restarts") or 0
+    return _good(name, f"process {supervised['pid']} runs" + (f", restarted {restarts} times" if restarts else ""))
 
 
 def _trading_state(desk: Desk) -> Iterable[Finding]:

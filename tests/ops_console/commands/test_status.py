@@ -161,6 +161,7 @@ def test_database_away_is_degraded_and_everything_else_unknown(healthy, monkeypa
     assert outcome.code == 4
     assert "AWAY: nothing below is known" in outcome.out
     assert "kill switch  degraded  UNKNOWN" in outcome.out
+    assert "unknown: heartbeats are kept in the database" in outcome.out
     document = run("status", "--json").document
     assert (document["trading_state"], document["kill_switch"], document["positions"]) == ("unknown", None, None)
 
