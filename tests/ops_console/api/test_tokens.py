@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 
 
 def issue(**fields: Any) -> Any:
-    values = {
+    values: dict[str, Any] = {
         "user": make_user("ann", Scope.ADMIN),
         "name": "t",
         "scope": Scope.TRADE,
