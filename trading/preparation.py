@@ -16,6 +16,7 @@ from marketdata.services.feeds import continue_after_downtime, set_feed_speed
 from marketdata.services.sample import import_sample
 from marketdata.types import FeedKind
 from trading.services.bootstrap import bootstrap
+from trading.services.start_line import hold
 
 Say = Callable[[str], None]
 
@@ -60,9 +61,12 @@ def create_person(name: str, role: str) -> str:
 
 
 def start_feed(feed: Feed, speed: Decimal | None) -> None:
-    """Let a replay go on from where it was when the processes last ran, at another speed where one is given."""
+    """Stand a replay where it was when the processes last ran, at another speed where one is given.
+
+    The clock process lets it go when everybody is there.
+    """
     if feed.kind != FeedKind.REPLAY:
         return
-    continue_after_downtime(feed=feed, wall_now=wall_now())
+    hold(feed=continue_after_downtime(feed=feed, wall_now=wall_now()), wall_now=wall_now())
     if speed is not None:
         set_feed_speed(feed=feed, speed=speed, wall_now=wall_now())

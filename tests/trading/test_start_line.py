@@ -10,7 +10,7 @@ from marketdata.services.feeds import pause_feed
 from tests.factories import WALL_NOW
 from trading.models import Heartbeat
 from trading.services.heartbeats import beat
-from trading.services.start_line import AWAITED, CLOCK, PATIENCE, StartLine
+from trading.services.start_line import AWAITED, CLOCK, PATIENCE, StartLine, hold
 
 SECOND = timedelta(seconds=1)
 
@@ -41,6 +41,27 @@ def test_market_time_stands_until_everybody_is_there(feed: Feed) -> None:
     assert not paused(feed)
     assert feed.market_now(WALL_NOW + 4 * SECOND) == start
     assert line.check(feed, WALL_NOW + 5 * SECOND)
+
+
+def test_new_replay_stands_at_its_start_however_long_the_preparation_took(feed: Feed) -> None:
+    start = feed.market_now(WALL_NOW)
+    hold(feed=feed, wall_now=WALL_NOW + 20 * SECOND)
+    feed.refresh_from_db()
+    assert feed.market_now(WALL_NOW + 60 * SECOND) == start
+    line = StartLine(WALL_NOW + 21 * SECOND)
+    assert not line.check(feed, WALL_NOW + 21 * SECOND)
+    everybody(WALL_NOW + 22 * SECOND)
+    assert line.check(feed, WALL_NOW + 23 * SECOND)
+    assert not paused(feed)
+    assert feed.market_now(WALL_NOW + 23 * SECOND) == start
+
+
+def test_real_market_is_never_held(feed: Feed) -> None:
+    Feed.objects.filter(pk=feed.pk).update(kind="real", start_at=None, end_at=None, anchor_at=None)
+    feed.refresh_from_db()
+    hold(feed=feed, wall_now=WALL_NOW)
+    assert not paused(feed)
+    assert StartLine(WALL_NOW).check(feed, WALL_NOW)
 
 
 def test_patience_ends(feed: Feed) -> None:

@@ -45,17 +45,24 @@ class StartLine:
 
     def _hold(self, feed: Feed, wall_now: datetime) -> None:
         if feed.paused_at is not None and not _held_before():
-            self.released = True
+            self.released = True  # somebody's own wish
             return
         self.holding = True
-        beat(name=CLOCK, wall_now=wall_now, detail={HOLDING: True})
-        pause_feed(feed=feed, wall_now=wall_now)
+        hold(feed=feed, wall_now=wall_now)
 
     def _release(self, feed: Feed, wall_now: datetime) -> None:
         if self.holding or (feed.paused_at is not None and _held_before()):
             resume_feed(feed=feed, wall_now=wall_now)
         self.released, self.holding = True, False
         beat(name=CLOCK, wall_now=wall_now, detail={HOLDING: False})
+
+
+def hold(*, feed: Feed, wall_now: datetime) -> None:
+    """Stop a running replay for the processes that are about to start; one that has never ticked stays at its start."""
+    if feed.kind != FeedKind.REPLAY or feed.paused_at is not None or feed.anchor_at is None:
+        return
+    beat(name=CLOCK, wall_now=wall_now, detail={HOLDING: True})
+    pause_feed(feed=feed, wall_now=feed.anchor_at if feed.last_tick_at is None else wall_now)
 
 
 def everybody_there(since: datetime) -> bool:
