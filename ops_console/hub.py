@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from marketdata.clock import ClockState, market_now, wall_now
 from ops_console.news import EVENTS_CHANNEL, PRICES_CHANNEL
-from ops_console.snapshot import read_board
+from ops_console.snapshot import board_of_nothing, read_board
 from ops_console.snapshot.board import Board, Cell, Topic, board_changes
 from ops_console.snapshot.prices import live_cells
 from ops_console.watch import Reading, read_watch
@@ -31,6 +31,8 @@ COALESCE_SECONDS = 0.1
 LOOK_SECONDS = 0.5
 QUEUE_LENGTH = 64
 REDIS_PAUSE_SECONDS = 1.0
+# A database that hangs does not raise: after this long the pages say that nothing is known.
+PATIENCE_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -114,11 +116,15 @@ class Hub:
 
     async def _look(self) -> None:
         try:
-            reading = await database_sync_to_async(read_watch)(self._readers())
-            changed = self._reading is None or reading.version != self._reading.version
-            board = await database_sync_to_async(read_board)(
-                wall_now(), earlier=self.board or None, ledger_changed=changed
-            )
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                reading = await database_sync_to_async(read_watch)(self._readers())
+                changed = self._reading is None or reading.version != self._reading.version
+                board = await database_sync_to_async(read_board)(
+                    wall_now(), earlier=self.board or None, ledger_changed=changed
+                )
+        except TimeoutError:
+            self._tell(board_of_nothing(wall_now(), earlier=self.board))
+            return
         except Exception:  # noqa: BLE001 the outermost loop of the hub: one failed look must not stop all pages
             log.exception("console.look_failed")
             return

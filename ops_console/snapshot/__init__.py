@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.template.loader import render_to_string
 
 from ops_console.snapshot import tables
@@ -27,9 +28,14 @@ def read_board(wall_now: datetime, *, earlier: Board | None = None, ledger_chang
         board["strategies"] = tables.strategies(desk.account, desk.pnl)
         board |= _ledger(desk, earlier, ledger_changed)
     except DATABASE_AWAY:
-        lost = Desk(wall_now=wall_now, mode=desk.mode, database=False, redis=desk.redis)
-        return {**(earlier or {}), "header": header(lost), "problems": problems_topic(lost)}
+        return board_of_nothing(wall_now, earlier=earlier or {}, redis=desk.redis)
     return board
+
+
+def board_of_nothing(wall_now: datetime, *, earlier: Board, redis: bool = False) -> Board:
+    """Return the board of a database that does not answer: the tables as they were, and a frame that knows nothing."""
+    lost = Desk(wall_now=wall_now, mode=str(settings.TRADING_MODE), database=False, redis=redis)
+    return {**earlier, "header": header(lost), "problems": problems_topic(lost)}
 
 
 def problems_topic(desk: Desk) -> Topic:

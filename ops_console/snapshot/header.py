@@ -35,6 +35,7 @@ def _state(desk: Desk) -> dict[str, Cell]:
         "kill.detail": Cell(kill_detail(desk)),
         "trading.state": Cell(STATE_WORDS[desk.trading_state], STATE_TONES[desk.trading_state]),
         "breaker.state": _breaker(desk),
+        "prices.source": Cell("live") if desk.redis else Cell("live prices off: from the database", "warn"),
         "requests.count": Cell(str(len(desk.requests))),
         "orders.count": Cell(str(desk.pnl.summary.open_orders) if desk.pnl else ""),
     }

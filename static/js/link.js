@@ -3,7 +3,9 @@
 import { applyTopic, markEmptyTables } from "./apply.js";
 
 const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 15000;
+const LONGEST_PAUSE_MS = 3000;
+const LONGEST_PAUSE_LATER_MS = 15000; // after twenty failures nobody restarts it in a hurry any more
+const MANY_FAILURES = 20;
 const SILENCE_MS = 5000;
 const NOT_LOGGED_IN = 4401;
 const NOT_ALLOWED = 4403;
@@ -22,7 +24,10 @@ function say(text) {
 }
 
 function setLink(state) {
-  if (root.dataset.link !== state) root.dataset.link = state;
+  if (root.dataset.link === state) return;
+  root.dataset.link = state;
+  // What was last heard of the kill switch is not what it is now; the next snapshot says.
+  if (state === "down") applyTopic("header", { cells: { "kill.state": ["Kill switch UNKNOWN", "unknown", null] } });
 }
 
 function receive(message) {
@@ -57,7 +62,8 @@ function lost(event) {
     retryAt = Infinity;
     return;
   }
-  const pause = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
+  const longest = failures < MANY_FAILURES ? LONGEST_PAUSE_MS : LONGEST_PAUSE_LATER_MS;
+  const pause = Math.min(FIRST_PAUSE_MS * 2 ** failures, longest);
   failures += 1;
   // Half of the pause is drawn, so that all pages of a restarted server do not come back at once.
   retryAt = Date.now() + pause / 2 + Math.random() * (pause / 2);
@@ -86,7 +92,7 @@ function watch() {
   if (root.dataset.link !== "down") return;
   const left = Math.ceil((retryAt - Date.now()) / 1000);
   const next = left > 0 && Number.isFinite(left) ? `Trying again in ${left} s.` : "Trying…";
-  if (Number.isFinite(retryAt)) say(`Live connection lost: figures are old. Stopping trade still works. ${next}`);
+  if (Number.isFinite(retryAt)) say(`Live connection lost: nothing here is current. Stop trading goes another way and is still there. ${next}`);
 }
 
 export function startLink() {

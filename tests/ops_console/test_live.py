@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from threading import Event
 from typing import Any
 
 import pytest
@@ -356,3 +357,31 @@ def test_a_failed_look_does_not_end_the_hub(browser: Client, monkeypatch: pytest
             assert await until(socket, lambda message: "header" in (message["type"], *message["data"]), within=5) < 3
 
     in_loop(test)
+
+
+def test_a_database_that_hangs_reads_as_unknown(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PATIENCE_SECONDS", 0.2)
+    real, hangs = hub_module.read_watch, Event()
+
+    def hanging(readers: Any) -> Any:
+        if hangs.is_set():
+            released.wait(5)
+        return real(readers)
+
+    released = Event()
+    monkeypatch.setattr(hub_module, "read_watch", hanging)
+
+    async def test() -> None:
+        async with opened(browser) as socket:
+            await message_of(socket)
+            hangs.set()
+            await until(socket, lambda message: _state(message) == "unknown", within=3)
+            hangs.clear()
+            released.set()
+            await until(socket, lambda message: _state(message) == "off", within=3)
+
+    in_loop(test)
+
+
+def _state(message: dict[str, Any]) -> str:
+    return str(message["data"].get("cells", {}).get("kill.state", ("", ""))[1])
