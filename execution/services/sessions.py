@@ -1,26 +1,31 @@
 """Close a session: mark what is held and store how the day went."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Abs
 
 from execution.ledger import Lot, rounded, unrealized
-from execution.models import Account, AccountDay, CashEntry, Fill, Order, Position, StrategyDay
+from execution.models import Account, AccountDay, CashEntry, Order, Position, StrategyDay
 from execution.signals import session_closed
 from marketdata import calendar
 
 ZERO = Decimal(0)
 
 MARK_POSITIONS = """
-UPDATE execution_position p SET current_price = q.last, current_price_at = q.at, updated_at = now()
-FROM marketdata_quote q
-WHERE p.account_id = %s AND q.feed_id = %s AND q.instrument_id = p.instrument_id AND p.quantity <> 0
-  AND q.at > p.current_price_at AND q.at <= %s
+WITH newer AS MATERIALIZED (
+    SELECT p.id, q.last, q.at
+    FROM execution_position p JOIN marketdata_quote q ON q.instrument_id = p.instrument_id
+    WHERE p.account_id = %s AND q.feed_id = %s AND p.quantity <> 0 AND q.at > p.current_price_at AND q.at <= %s
+    ORDER BY p.id FOR NO KEY UPDATE OF p
+)
+UPDATE execution_position p SET current_price = newer.last, current_price_at = newer.at, updated_at = now()
+FROM newer WHERE p.id = newer.id
 """
 
 
@@ -46,7 +51,10 @@ class _Sums:
 
 
 def mark_positions(*, account: Account, market_at: datetime) -> int:
-    """Set the mark of everything held to the feed's newest quote of that time or before; returns how many moved."""
+    """Set the mark of everything held to the feed's newest quote of that time or before; returns how many moved.
+
+    Locks: positions (by pk).
+    """
     with connection.cursor() as cursor:
         cursor.execute(MARK_POSITIONS, [account.pk, account.feed_id, market_at])
         return cursor.rowcount
@@ -57,7 +65,7 @@ def close_session(*, account: Account, day: date, wall_now: datetime) -> Account
     """Mark at the close and store the day for the account and every strategy; a closed day is returned as it is.
 
     equity = cash + value at the mark = starting cash + realised + unrealised - fees, summed since the beginning.
-    Locks: account.
+    Locks: account, positions (by pk).
     """
     locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     stored = AccountDay.objects.filter(account=locked, date=day).first()
@@ -76,38 +84,43 @@ def close_session(*, account: Account, day: date, wall_now: datetime) -> Account
 
 
 def _day_sums(account: Account, day: date) -> dict[int, _Sums]:
-    sums: dict[int, _Sums] = {}
+    """Sum up each strategy; money is what no earlier day has told, so that the next has a late fill or a missed close."""
+    sums: dict[int, _Sums] = defaultdict(_Sums)
     for row in Position.objects.filter(account=account):
-        item = sums.setdefault(row.strategy_id, _Sums())
+        item = sums[row.strategy_id]
         value = rounded(row.quantity * row.current_price)
+        item.realized += row.realized_pnl + row.dividends
+        item.dividends += row.dividends
+        item.fees += row.fees
         item.unrealized += unrealized(Lot(row.quantity, row.cost_basis), row.current_price)
         item.gross += abs(value)
         item.net += value
-    fills = Fill.objects.filter(account=account, trading_date=day).values_list("strategy_id")
-    for strategy_id, realized, fees, count in fills.annotate(Sum("realized_pnl"), Sum("fee"), Count("id")):
-        item = sums.setdefault(strategy_id, _Sums())
-        item.realized, item.fees, item.fills = realized, fees, count
-    entries = CashEntry.objects.filter(account=account, trading_date=day, strategy__isnull=False)
-    for strategy_id, kind, amount, turnover in entries.values_list("strategy_id", "kind").annotate(
-        total=Sum("amount"), turnover=Sum(Abs("amount"))
-    ):
-        item = sums.setdefault(strategy_id, _Sums())
-        if kind == CashEntry.Kind.DIVIDEND:
-            item.dividends += amount
-            item.realized += amount
-        elif kind == CashEntry.Kind.TRADE:
-            item.turnover += turnover
-    orders = Order.objects.filter(account=account, trading_date=day).values_list("strategy_id").annotate(Count("id"))
+    _subtract_earlier_days(account, sums)
+    previous = AccountDay.objects.filter(account=account, date__lt=day).aggregate(newest=Max("date"))["newest"]
+    since = Q(trading_date__lte=day) & (Q() if previous is None else Q(trading_date__gt=previous))
+    trades = CashEntry.objects.filter(since, account=account, kind=CashEntry.Kind.TRADE).values_list("strategy_id")
+    for strategy_id, turnover, count in trades.annotate(turnover=Sum(Abs("amount")), count=Count("id")).order_by():
+        sums[strategy_id].turnover, sums[strategy_id].fills = turnover, count
+    orders = Order.objects.filter(since, account=account).values_list("strategy_id").annotate(Count("id")).order_by()
     for strategy_id, count in orders:
-        sums.setdefault(strategy_id, _Sums()).orders = count
+        sums[strategy_id].orders = count
     _add_previous(account, day, sums)
     return sums
+
+
+def _subtract_earlier_days(account: Account, sums: dict[int, _Sums]) -> None:
+    told = StrategyDay.objects.filter(account=account).values_list("strategy_id").order_by()
+    for strategy_id, realized, dividends, fees in told.annotate(Sum("realized_pnl"), Sum("dividends"), Sum("fees")):
+        item = sums[strategy_id]
+        item.realized -= realized
+        item.dividends -= dividends
+        item.fees -= fees
 
 
 def _add_previous(account: Account, day: date, sums: dict[int, _Sums]) -> None:
     newest = StrategyDay.objects.filter(account=account, date__lt=day).order_by("strategy_id", "-date")
     for strategy_id, value in newest.distinct("strategy_id").values_list("strategy_id", "unrealized_pnl"):
-        sums.setdefault(strategy_id, _Sums()).previous_unrealized = value
+        sums[strategy_id].previous_unrealized = value
 
 
 def _columns(item: _Sums) -> dict[str, Decimal | int]:
@@ -149,5 +162,3 @@ def _account_day(account: Account, day: date, sums: Iterable[_Sums], closed_at: 
         closed_at=closed_at,
         **_columns(total),
     )
-
-
