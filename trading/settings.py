@@ -109,7 +109,11 @@ layout = embedded.layout_of(VAR_DIR)
 for_operators = embedded.for_operators(sys.argv)
 if embedded.needed(sys.argv):
     with suppress(embedded.EmbeddedServerError) if for_operators else nullcontext():
-        embedded.use_servers(layout, postgres=not given_database, redis=not REDIS_URL and not for_operators)
+        # A PostgreSQL that runs but hangs must not keep an operator waiting here: the command itself gives up sooner.
+        runs = for_operators and embedded.postmaster(layout) is not None
+        embedded.use_servers(
+            layout, postgres=not given_database and not runs, redis=not REDIS_URL and not for_operators
+        )
 REDIS_URL = REDIS_URL or layout.redis_url
 REDIS_PREFIX = "portcullis"
 

@@ -19,7 +19,7 @@ from ops_console.scopes import Scope, scope_of_roles
 from risk.errors import RiskError
 
 DONE, REFUSED, HALTED, UNKNOWN = 0, 1, 3, 4
-CONNECT_SECONDS = 3
+CONNECT_SECONDS = 2
 WIDTH = 140
 DATABASE_AWAY = (DatabaseError, InterfaceError)
 REFUSALS = (RiskError, ExecutionError, MarketDataError)
