@@ -90,7 +90,7 @@ def book_execution(journal: Journal, order: Order, execution: Execution, *, trad
     position.fees += execution.fee
     if journal.market_at >= position.current_price_at:
         position.current_price, position.current_price_at = execution.price, journal.market_at
-    _widen_caps(position)
+    widen_caps(position)
     journal.touch_position(position)
     _book_cash(journal, order, execution, booking.cash, booking.realized, trading_date)
 
@@ -108,7 +108,7 @@ def _status_after_fill(order: Order, filled: Decimal) -> OrderStatus:
     return status if keeps else OrderStatus.PARTIALLY_FILLED
 
 
-def _widen_caps(position: Position) -> None:
+def widen_caps(position: Position) -> None:
     """Let a fact through: a late fill may carry the position past the limit that its open orders were held to."""
     position.long_cap = max(position.long_cap, position.quantity + position.open_buy_quantity)
     position.short_cap = max(position.short_cap, position.open_sell_quantity - position.quantity)

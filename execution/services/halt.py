@@ -16,8 +16,8 @@ from risk.services import kill_switch
 def engage_kill_switch(*, scope: str, operator: str, reason: str, source: str, wall_now: datetime) -> HaltReport:
     """Stop trading in the scope, then cancel its open orders.
 
-    The switch is committed first and alone: nothing that goes wrong with the cancels can undo it. Engaging again cancels
-    again what is open, so a second press is never useless.
+    The switch is committed first and alone: nothing that goes wrong with the cancels can undo it. Engaging again
+    cancels again what is open, so a second press is never useless.
     :raises InvalidReason, InvalidScope: nothing is stored
     """
     already = is_engaged(scope)

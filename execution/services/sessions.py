@@ -84,7 +84,7 @@ def close_session(*, account: Account, day: date, wall_now: datetime) -> Account
 
 
 def _day_sums(account: Account, day: date) -> dict[int, _Sums]:
-    """Sum up each strategy; money is what no earlier day has told, so that the next has a late fill or a missed close."""
+    """Sum up each strategy; money is what no earlier day has told: a late fill or a missed close is in the next."""
     sums: dict[int, _Sums] = defaultdict(_Sums)
     for row in Position.objects.filter(account=account):
         item = sums[row.strategy_id]
