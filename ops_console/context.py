@@ -1,4 +1,4 @@
-"""The frame's values, for every template that is rendered: mode, trading state, clock, figures, lights, who is there."""
+"""The frame's values, for every template: mode, trading state, clock, figures, lights, who is there."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import InvalidOperation
 from typing import Any
 
@@ -125,7 +124,7 @@ class Hub:
         except TimeoutError:
             self._tell(board_of_nothing(wall_now(), earlier=self.board))
             return
-        except Exception:  # noqa: BLE001 the outermost loop of the hub: one failed look must not stop all pages
+        except Exception:  # the outermost loop of the hub: one failed look must not stop all pages
             log.exception("console.look_failed")
             return
         self._reading = reading

@@ -15,7 +15,6 @@ from django.http import HttpRequest, HttpResponse
 
 from ops_console.scopes import Scope, scope_of_roles
 
-
 View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
@@ -43,7 +42,7 @@ NEEDED: dict[Act, Scope] = {
 
 def scope_of(user: User | AnonymousUser) -> Scope | None:
     """Return how far the person's roles reach. One query, remembered on the object for the request."""
-    if not user.is_active or isinstance(user, AnonymousUser):
+    if isinstance(user, AnonymousUser) or not user.is_active:
         return None
     if not hasattr(user, "_console_scope"):
         roles = [] if user.is_superuser else list(user.groups.values_list("name", flat=True))

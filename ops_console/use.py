@@ -80,7 +80,7 @@ def _loss_pct(base: Decimal, equity: Decimal) -> Decimal:
 
 
 def judged_uses(case: Mapping[str, Any]) -> list[tuple[Use, str]]:
-    """Return the limits that a stored decision compared, with the value the order would have led to, and whose they are."""
+    """Return the limits a stored decision compared, with what the order would have led to, and whose they are."""
     limits, found = case.get("limits") or {}, []
     for owner in ("account", "strategy"):
         values = limits.get(owner) or {}

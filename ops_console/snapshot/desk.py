@@ -18,7 +18,6 @@ from risk.selectors import BreakerStatus, KillSwitchStatus
 from risk.states import BreakerState, ReleaseState
 from trading.models import Heartbeat
 
-
 # What a database that is away, restarting or out of connections raises.
 DATABASE_AWAY = (DatabaseError, InterfaceError)
 

@@ -16,6 +16,10 @@ FULL_DAY = "16:00"
 # A process is believed dead when it was silent for longer (s); the worker is only asked every few seconds.
 SILENCE: dict[str, int] = {"stream": 5, "dispatcher": 5, "clock": 10, "worker": 30}
 
+ACCOUNT_KEYS = (
+    *("equity", "day_pnl", "day_pnl_pct", "gross", "gross_pct", "net", "buying_power", "cash"),
+    *("unrealized", "realized", "fees", "drawdown", "names"),
+)
 KILL_WORDS = {"on": "Kill switch ON", "off": "Kill switch off", "unknown": "Kill switch UNKNOWN"}
 STATE_WORDS = {"active": "Active", "reducing": "Reduce only", "halted": "Halted", "unknown": "Unknown"}
 STATE_TONES = {"active": "good", "reducing": "warn", "halted": "bad", "unknown": "unknown"}
@@ -98,10 +102,8 @@ def phase_text(at: datetime) -> str:
 
 
 def _account(desk: Desk) -> dict[str, Cell]:
-    keys = ("equity", "day_pnl", "day_pnl_pct", "gross", "net", "buying_power", "cash", "unrealized", "realized", "fees")
-    keys = (*keys, "drawdown", "names", "gross_pct")
     if desk.pnl is None:
-        return {f"account.{key}": UNKNOWN for key in keys}
+        return {f"account.{key}": UNKNOWN for key in ACCOUNT_KEYS}
     now = desk.pnl.summary
     share = now.day_pnl / now.day_base_equity if now.day_base_equity else None
     use = now.gross_exposure / now.equity if now.equity > 0 else None

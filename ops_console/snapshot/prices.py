@@ -28,8 +28,9 @@ def prices(feed: Feed, market_at: datetime) -> Topic:
     cells: dict[str, Cell] = {}
     for quote in quotes:
         symbol = quote.instrument.symbol
+        close = closes.get(symbol)
         cells |= price_cells(
-            symbol, last=quote.last, bid=quote.bid, ask=quote.ask, at=quote.at, market_at=market_at, close=closes.get(symbol)
+            symbol, last=quote.last, bid=quote.bid, ask=quote.ask, at=quote.at, market_at=market_at, close=close
         )
     return Topic(cells=cells, rows={quote.instrument.symbol: _row(quote.instrument.symbol) for quote in quotes})
 

@@ -9,7 +9,6 @@ from ops_console.snapshot.desk import Desk
 from ops_console.snapshot.header import SILENCE, process_tone
 from risk.states import BreakerState
 
-
 NOT_CURRENT = "Nothing on this page is current. Orders at a broker go on: stop them there if you have to."
 WISH_STEP = "It is carried out as soon as the database answers."
 
@@ -35,7 +34,7 @@ def problems(desk: Desk) -> list[Problem]:
 
 def _wishes(desk: Desk) -> list[Problem]:
     return [
-        Problem("bad", f"{wish.operator} wanted {wish.scope} stopped; it is not stored yet", f"{wish.reason}. {WISH_STEP}")
+        Problem("bad", f"{wish.operator} wanted {wish.scope} stopped; not stored yet", f"{wish.reason}. {WISH_STEP}")
         for wish in desk.wishes
     ]
 
@@ -62,14 +61,16 @@ def _account(desk: Desk) -> list[Problem]:
     found: list[Problem] = []
     if desk.account.reconciliation != Account.Reconciliation.CLEAN:
         word = desk.account.get_reconciliation_display()
-        found.append(Problem("bad", f"The account is {word}", "No order leaves before both books agree.", "risk", "Risk"))
+        step = "No order leaves before both books agree."
+        found.append(Problem("bad", f"The account is {word}", step, "risk", "Risk"))
     if desk.pnl.summary.stale_marks:
         count = desk.pnl.summary.stale_marks
         title = f"{count} held {'position has' if count == 1 else 'positions have'} no fresh price"
         found.append(Problem("warn", title, "P&L is at old marks. Look at the feed first.", "positions", "Positions"))
     feed = desk.account.feed
     if feed.kind == FeedKind.REPLAY and feed.end_at and desk.market_at and desk.market_at >= feed.end_at:
-        found.append(Problem("warn", "The replay has reached its end", "No new prices come; set another range to go on."))
+        step = "No new prices come; set another range to go on."
+        found.append(Problem("warn", "The replay has reached its end", step))
     return found
 
 

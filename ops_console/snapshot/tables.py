@@ -1,4 +1,4 @@
-"""The desk's tables: positions, open orders, orders, fills, runs, strategies; one template a row for page and socket."""
+"""The desk's tables; page and socket render each row from one template."""
 
 from collections.abc import Iterable
 from datetime import datetime

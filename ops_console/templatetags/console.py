@@ -72,7 +72,8 @@ def cell(topic: Topic | None, key: str) -> Cell:
 @register.simple_tag
 def chip(status: str) -> SafeString:
     """Write a status as a chip: the word, and a mark whose shape differs with its meaning."""
-    return format_html('<span class="chip" data-tone="{}">{}</span>', STATUS_TONES.get(status, ""), status.replace("_", " "))
+    tone = STATUS_TONES.get(status, "")
+    return format_html('<span class="chip" data-tone="{}">{}</span>', tone, status.replace("_", " "))
 
 
 @register.filter

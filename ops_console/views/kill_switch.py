@@ -62,8 +62,10 @@ def engage(request: HttpRequest) -> HttpResponse:
         )
     except RiskError as error:
         return outcome(request, "bad", f"Nothing was stopped: {error}", back="overview", status=400)
-    text = "It was engaged already; open orders were cancelled again." if report.already_engaged else "Trading is stopped."
-    return outcome(request, "good", text, back="overview", details=_canceled(report.canceled_unsent, report.cancel_requested))
+    again = "It was engaged already; open orders were cancelled again."
+    details = _canceled(report.canceled_unsent, report.cancel_requested)
+    text = again if report.already_engaged else "Trading is stopped."
+    return outcome(request, "good", text, back="overview", details=details)
 
 
 def _canceled(unsent: int, asked: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a command answers: a fragment to the page that asked with htmx, a message and a redirect to any other browser."""
+"""What a command answers: a fragment to a page that asked with htmx, else a message and a redirect."""
 
 from collections.abc import Sequence
 

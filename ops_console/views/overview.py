@@ -6,9 +6,9 @@ from django.views.decorators.http import require_GET
 
 from execution.models import AccountDay
 from marketdata.clock import wall_now
-from ops_console.views.filters import selected_account
 from ops_console.permissions import Act, requires
 from ops_console.snapshot import read_board
+from ops_console.views.filters import selected_account
 
 
 @require_GET

@@ -88,7 +88,7 @@ def limit_set(request: HttpRequest) -> HttpResponse:
     """Set or remove one override."""
     form = LimitForm(request.POST)
     if not form.is_valid():
-        details = [f"{name}: {' '.join(errors)}" for name, errors in form.errors.items()]
+        details = [f"{name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()]
         return outcome(request, "bad", "Nothing was changed.", back="risk", details=details, status=400)
     given = form.cleaned_data
     try:

@@ -19,9 +19,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     """List runs by the filters in the URL, with the replays beside them."""
     account = selected_account(request)
     chosen = {"strategy": request.GET.get("strategy", ""), "state": request.GET.get("state", "")}
-    rows = selectors.runs(
-        account=account, strategy=chosen["strategy"] or None, state=chosen["state"] or None
-    )
+    rows = selectors.runs(account=account, strategy=chosen["strategy"] or None, state=chosen["state"] or None)
     context = {
         "account": account,
         "page": page_of(request, rows if account is not None else Run.objects.none()),

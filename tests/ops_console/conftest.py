@@ -12,7 +12,7 @@ from ops_console.scopes import ROLE_SCOPES
 from ops_console.services.roles import ensure_roles
 from tests.factories import allow_bursts, make_account
 
-PASSWORD = "correct horse battery"  # noqa: S105 -- of people who exist in tests only
+PASSWORD = "correct horse battery"
 Visitor = Callable[[str], Client]
 
 

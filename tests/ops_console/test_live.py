@@ -25,6 +25,7 @@ from ops_console.hub import QUEUE_LENGTH, Hub, Subscriber, hub
 from ops_console.news import PRICES_CHANNEL
 from ops_console.routing import websocket_application
 from ops_console.snapshot import read_board
+from ops_console.watch import read_watch
 from tests.factories import MARKET_AT, make_account, make_intent, make_quote
 from tests.ops_console.conftest import PASSWORD, make_person
 
@@ -77,9 +78,9 @@ async def opened(client: Client) -> AsyncIterator[WebsocketCommunicator]:
         await socket.disconnect()
 
 
-async def message_of(socket: WebsocketCommunicator, timeout: float = 5) -> dict[str, Any]:
+async def message_of(socket: WebsocketCommunicator, within: float = 5) -> dict[str, Any]:
     """Return the next message."""
-    message: dict[str, Any] = json.loads(await socket.receive_from(timeout=timeout))
+    message: dict[str, Any] = json.loads(await socket.receive_from(timeout=within))
     return message
 
 
@@ -95,7 +96,7 @@ async def until(socket: WebsocketCommunicator, found: Callable[[dict[str, Any]],
 def says_stopped(message: dict[str, Any]) -> bool:
     """Tell whether the message carries the engaged switch."""
     cell = message["data"].get("cells", {}).get("kill.state", ("", ""))
-    return cell[1] == "on"
+    return bool(cell[1] == "on")
 
 
 def stop() -> None:
@@ -341,7 +342,7 @@ def test_a_slow_page_gets_a_snapshot_in_place_of_what_it_missed() -> None:
 
 
 def test_a_failed_look_does_not_end_the_hub(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, failures = hub_module.read_board, []
+    real, failures = read_board, list[int]()
 
     def failing(*args: Any, **kwargs: Any) -> Any:
         if len(failures) < 2:
@@ -361,7 +362,7 @@ def test_a_failed_look_does_not_end_the_hub(browser: Client, monkeypatch: pytest
 
 def test_a_database_that_hangs_reads_as_unknown(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "PATIENCE_SECONDS", 0.2)
-    real, hangs = hub_module.read_watch, Event()
+    real, hangs = read_watch, Event()
 
     def hanging(readers: Any) -> Any:
         if hangs.is_set():

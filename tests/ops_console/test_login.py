@@ -15,7 +15,7 @@ def fresh_counters() -> None:
     cache.clear()
 
 
-def tries(client: Client, name: str, password: str = "wrong", address: str = "10.0.0.1") -> int:  # noqa: S107
+def tries(client: Client, name: str, password: str = "wrong", address: str = "10.0.0.1") -> int:
     return client.post("/login", {"username": name, "password": password}, REMOTE_ADDR=address).status_code
 
 
