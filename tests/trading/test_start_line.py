@@ -1,6 +1,6 @@
 """A replay waits for its processes, and only for them."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -10,7 +10,7 @@ from marketdata.services.feeds import pause_feed
 from tests.factories import WALL_NOW
 from trading.models import Heartbeat
 from trading.services.heartbeats import beat
-from trading.services.start_line import AWAITED, CLOCK, PATIENCE, StartLine, hold
+from trading.services.start_line import AWAITED, CLOCK, PATIENCE, MorningHold, StartLine, hold
 
 SECOND = timedelta(seconds=1)
 
@@ -96,3 +96,38 @@ def test_clock_that_died_while_holding_is_followed_by_one_that_lets_go(feed: Fee
     assert successor.check(feed, later + SECOND)
     assert not paused(feed)
     assert Heartbeat.objects.get(name=CLOCK).detail == {"holding": False}
+
+
+def test_market_waits_for_the_mornings_decisions(feed: Feed) -> None:
+    day, morning = date(2012, 1, 3), MorningHold()
+    Feed.objects.filter(pk=feed.pk).update(last_tick_at=WALL_NOW)
+    feed.refresh_from_db()
+    stood_at = feed.market_now(WALL_NOW + SECOND)
+    morning.check(feed, deciding=True, day=day, wall_now=WALL_NOW + SECOND)
+    assert paused(feed)
+    morning.check(feed, deciding=True, day=day, wall_now=WALL_NOW + 2 * SECOND)
+    morning.check(feed, deciding=False, day=day, wall_now=WALL_NOW + 3 * SECOND)
+    assert not paused(feed)
+    assert feed.market_now(WALL_NOW + 3 * SECOND) == stood_at
+
+
+def test_morning_that_takes_too_long_is_given_up_and_the_next_one_is_not(feed: Feed) -> None:
+    morning = MorningHold()
+    morning.check(feed, deciding=True, day=date(2012, 1, 3), wall_now=WALL_NOW)
+    late = WALL_NOW + PATIENCE + SECOND
+    feed.refresh_from_db()
+    morning.check(feed, deciding=True, day=date(2012, 1, 3), wall_now=late)
+    assert not paused(feed)
+    morning.check(feed, deciding=True, day=date(2012, 1, 3), wall_now=late)
+    assert not paused(feed)
+    morning.check(feed, deciding=True, day=date(2012, 1, 4), wall_now=late)
+    assert paused(feed)
+
+
+def test_pause_of_an_operator_outlasts_the_decisions(feed: Feed) -> None:
+    pause_feed(feed=feed, wall_now=WALL_NOW)
+    feed.refresh_from_db()
+    morning = MorningHold()
+    for deciding in (True, False):
+        morning.check(feed, deciding=deciding, day=date(2012, 1, 3), wall_now=WALL_NOW + SECOND)
+    assert paused(feed)

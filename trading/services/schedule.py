@@ -4,12 +4,14 @@ Times are market time. A real market decides at 09:05 New York; a replay decides
 because its minutes pass in moments and the auction does not wait.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db.models import F
 
-from execution.models import Account, AccountDay, CashEntry, Strategy
+from execution.models import Account, AccountDay, CashEntry, Order, Strategy
+from execution.states import OrderStatus
 from marketdata import calendar
 from marketdata.clock import BEFORE_OPEN
 from marketdata.types import FeedKind
@@ -37,6 +39,14 @@ def due_work(*, account: Account, wall_now: datetime) -> list[Due]:
     market_at = account.feed.market_now(wall_now)
     reached = _reached(account, market_at)
     return [*_after_close(account, reached), *_before_open(account, market_at, reached)]
+
+
+def decisions_pending(*, account: Account, due: Sequence[Due], day: date) -> bool:
+    """Tell whether a session's runs are still to be made, under way, or have orders that have not left."""
+    if any(item.task == "run_daily" for item in due):
+        return True
+    under_way = Run.objects.filter(account=account, trading_date=day, state__in=(RunState.PENDING, RunState.RUNNING))
+    return under_way.exists() or Order.objects.filter(account=account, status=OrderStatus.PENDING).exists()
 
 
 def _reached(account: Account, market_at: datetime) -> datetime:

@@ -1,12 +1,12 @@
-"""Hold a replay at the start until everybody who has to see it is there.
+"""Hold a replay where its market would run away: until everybody is there, and while a morning's decisions are made.
 
-At 390 times the speed of the market, the seconds that processes take to start are the half hour before an open. So the
-clock process stops the replay when it starts, and lets it go when stream, dispatcher and worker have shown a sign of
-life.
+At 390 times the speed of the market, the seconds that processes take to start, or a busy machine takes to decide, are
+the half hour before an open. So the clock process stops the replay when it starts, and lets it go when stream,
+dispatcher and worker have shown a sign of life; and it stops it again each morning until the orders have left.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from marketdata.models import Feed
 from marketdata.services.feeds import pause_feed, resume_feed
@@ -52,9 +52,26 @@ class StartLine:
 
     def _release(self, feed: Feed, wall_now: datetime) -> None:
         if self.holding or (feed.paused_at is not None and _held_before()):
-            resume_feed(feed=feed, wall_now=wall_now)
+            let_go(feed=feed, wall_now=wall_now)
         self.released, self.holding = True, False
-        beat(name=CLOCK, wall_now=wall_now, detail={HOLDING: False})
+
+
+@dataclass(slots=True)
+class MorningHold:
+    """Stops a replay while decisions are pending, each morning for a while at most; `since` is wall time."""
+
+    since: datetime | None = None
+    given_up_on: date | None = None
+
+    def check(self, feed: Feed, *, deciding: bool, day: date, wall_now: datetime) -> None:
+        """Hold or let go; a pause that somebody else asked for is left alone."""
+        if self.since is None:
+            if deciding and feed.paused_at is None and day != self.given_up_on:
+                hold(feed=feed, wall_now=wall_now)
+                self.since = wall_now
+        elif not deciding or wall_now - self.since > PATIENCE:
+            let_go(feed=feed, wall_now=wall_now)
+            self.since, self.given_up_on = None, day if deciding else None
 
 
 def hold(*, feed: Feed, wall_now: datetime) -> None:
@@ -63,6 +80,12 @@ def hold(*, feed: Feed, wall_now: datetime) -> None:
         return
     beat(name=CLOCK, wall_now=wall_now, detail={HOLDING: True})
     pause_feed(feed=feed, wall_now=feed.anchor_at if feed.last_tick_at is None else wall_now)
+
+
+def let_go(*, feed: Feed, wall_now: datetime) -> None:
+    """Let a held replay go on from where it stood."""
+    resume_feed(feed=feed, wall_now=wall_now)
+    beat(name=CLOCK, wall_now=wall_now, detail={HOLDING: False})
 
 
 def everybody_there(since: datetime) -> bool:

@@ -1,16 +1,19 @@
 """Look at the clock and put what is due into the worker's queue."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
+from execution.models import Account
 from execution.selectors import desk_account
+from marketdata import calendar
 from marketdata.clock import wall_now
 from marketdata.types import FeedKind
 from trading.management.worker import WorkerCommand
-from trading.services.schedule import Due, due_work
-from trading.services.start_line import HOLDING, StartLine
+from trading.services.schedule import AUCTION_CUTOFF, Due, decisions_pending, due_work
+from trading.services.start_line import HOLDING, MorningHold, StartLine
 from trading.tasks import enqueue
 
 HEARTBEAT_EVERY = timedelta(seconds=10)
@@ -34,6 +37,7 @@ class Command(WorkerCommand):
         self.heartbeat_sent: datetime | None = None
         self.fast = False
         self.line = StartLine(wall_now())
+        self.morning = MorningHold()
 
     def round(self) -> None:
         """Enqueue what is due now."""
@@ -51,6 +55,16 @@ class Command(WorkerCommand):
             if task not in self.asked:
                 enqueue(task.task, *task.arguments)
                 self.asked[task] = now
+        if self.fast:
+            self._hold_for_decisions(account, due, now)
+
+    def _hold_for_decisions(self, account: Account, due: Sequence[Due], now: datetime) -> None:
+        """Let a fast replay wait for the morning's orders."""
+        market_at = account.feed.market_now(now)
+        day = calendar.trading_date(market_at)
+        before_open = market_at < calendar.session_open(day) - AUCTION_CUTOFF
+        deciding = before_open and decisions_pending(account=account, due=due, day=day)
+        self.morning.check(account.feed, deciding=deciding, day=day, wall_now=now)
 
     def _ask_worker(self, now: datetime) -> None:
         """Ask the worker for a sign of life."""
@@ -64,4 +78,4 @@ class Command(WorkerCommand):
 
     def detail(self) -> dict[str, Any]:
         """Tell how many tasks are waiting to be done."""
-        return {"waiting": len(self.asked), HOLDING: self.line.holding}
+        return {"waiting": len(self.asked), HOLDING: self.line.holding or self.morning.since is not None}
