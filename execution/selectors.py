@@ -1,6 +1,6 @@
 """Reads of the book."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -85,21 +85,22 @@ def positions(account: Account, wall_now: datetime, *, include_flat: bool = Fals
 
     A mark is stale when it is older than the limit on price age, in trading time.
     """
-    market_at = account.feed.market_now(wall_now)
-    oldest = int(default_limits()["max_price_age_seconds"])
     rows = Position.objects.filter(account=account).select_related("strategy", "instrument")
     if not include_flat:
         rows = rows.filter(~Q(quantity=0) | Q(open_order_count__gt=0))
+    return _views(account, rows.order_by("strategy__name", "instrument__symbol"), wall_now)
+
+
+def _views(account: Account, rows: Iterable[Position], wall_now: datetime) -> list[PositionView]:
+    market_at = account.feed.market_now(wall_now)
+    oldest = int(default_limits()["max_price_age_seconds"])
     quotes = {
         instrument_id: (last, at)
         for instrument_id, last, at in Quote.objects.filter(feed_id=account.feed_id, at__lte=market_at).values_list(
             "instrument_id", "last", "at"
         )
     }
-    return [
-        _view(row, quotes.get(row.instrument_id), market_at, oldest)
-        for row in rows.order_by("strategy__name", "instrument__symbol")
-    ]
+    return [_view(row, quotes.get(row.instrument_id), market_at, oldest) for row in rows]
 
 
 def _view(row: Position, quote: tuple[Decimal, datetime] | None, market_at: datetime, oldest: int) -> PositionView:
@@ -128,13 +129,20 @@ def _view(row: Position, quote: tuple[Decimal, datetime] | None, market_at: date
 
 
 def realtime_pnl(account: Account, wall_now: datetime) -> RealtimePnl:
-    """Return P&L of everything, flat lines included in the sums."""
+    """Return P&L of everything, flat lines included in the sums.
+
+    Cash is read together with the positions: a fill between two reads would look like money that came or went.
+    """
     account.refresh_from_db(fields=["cash"])
-    lines = positions(account, wall_now, include_flat=True)
+    found = Position.objects.filter(account=account).select_related("strategy", "instrument", "account")
+    rows = list(found.order_by("strategy__name", "instrument__symbol"))
+    if rows:
+        account.cash = rows[0].account.cash
+    lines = _views(account, rows, wall_now)
     by_strategy: dict[str, dict[str, Decimal]] = {}
     for line in lines:
         sums = by_strategy.setdefault(
-            line.strategy, {name: ZERO for name in ("realized_pnl", "unrealized_pnl", "dividends", "fees", "gross")}
+            line.strategy, dict.fromkeys(("realized_pnl", "unrealized_pnl", "dividends", "fees", "gross"), ZERO)
         )
         for name in ("realized_pnl", "unrealized_pnl", "dividends", "fees"):
             sums[name] += getattr(line, name)
@@ -223,7 +231,7 @@ LEFT JOIN (
            sum(CASE WHEN side = 'sell' THEN leaves ELSE 0 END) AS sell,
            sum(CASE WHEN side = 'buy' THEN round(leaves * reserve_price, 8) ELSE 0 END) AS buy_notional,
            sum(CASE WHEN side = 'sell' THEN round(leaves * reserve_price, 8) ELSE 0 END) AS sell_notional,
-           count(*) AS orders
+           sum(round(leaves * loss_per_share, 8)) AS loss, count(*) AS orders
     FROM (SELECT *, quantity - filled_quantity AS leaves FROM execution_order WHERE status = ANY(%(open)s)) o
     GROUP BY account_id, strategy_id, instrument_id
 ) o ON o.account_id = p.account_id AND o.strategy_id = p.strategy_id AND o.instrument_id = p.instrument_id
@@ -231,7 +239,7 @@ WHERE p.account_id = %(account)s AND (
     p.open_buy_quantity <> coalesce(o.buy, 0) OR p.open_sell_quantity <> coalesce(o.sell, 0)
     OR abs(p.open_buy_notional - coalesce(o.buy_notional, 0)) > 0.000001
     OR abs(p.open_sell_notional - coalesce(o.sell_notional, 0)) > 0.000001
-    OR p.open_order_count <> coalesce(o.orders, 0))
+    OR abs(p.reserved_loss - coalesce(o.loss, 0)) > 0.000001 OR p.open_order_count <> coalesce(o.orders, 0))
 """
 
 

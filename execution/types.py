@@ -52,10 +52,14 @@ class DispatchReport:
 
 @dataclass(frozen=True, slots=True)
 class HaltReport:
-    """What engaging the kill switch did: the event, and what became of the open orders."""
+    """What engaging the kill switch did: the event, and what became of the open orders.
+
+    `failed_accounts` are those whose orders could not be asked to cancel: engage again for them.
+    """
 
     event_id: int
     already_engaged: bool
     canceled_unsent: int
     cancel_requested: int
     orders: tuple[int, ...] = ()
+    failed_accounts: tuple[str, ...] = ()

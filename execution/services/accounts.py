@@ -21,21 +21,22 @@ def open_account(
 
     An account at the built-in exchange starts reconciled, because both books are empty; any other has to be first.
     """
-    found = Account.objects.filter(name=name).first()
-    if found is not None:
-        return found
     empty = mode in (Account.Mode.PAPER, Account.Mode.DRY_RUN)
-    account = Account.objects.create(
+    account, created = Account.objects.get_or_create(
         name=name,
-        mode=mode,
-        kind=kind,
-        feed=feed,
-        starting_cash=starting_cash,
-        cash=starting_cash,
-        account_number=account_number or name,
-        reconciliation=Account.Reconciliation.CLEAN if empty else Account.Reconciliation.PENDING,
-        reconciled_at=wall_now if empty else None,
+        defaults={
+            "mode": mode,
+            "kind": kind,
+            "feed": feed,
+            "starting_cash": starting_cash,
+            "cash": starting_cash,
+            "account_number": account_number or name,
+            "reconciliation": Account.Reconciliation.CLEAN if empty else Account.Reconciliation.PENDING,
+            "reconciled_at": wall_now if empty else None,
+        },
     )
+    if not created:
+        return account
     market_at = feed.market_now(wall_now)
     CashEntry.objects.create(
         account=account,
