@@ -10,8 +10,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection
 from django.db.models import Q
+from psycopg.types.json import Jsonb
 
 from execution.models import Account, Strategy
 from marketdata import calendar
@@ -23,7 +24,7 @@ from trading.errors import (
     RunBusyError,
     RunFailedError,
 )
-from trading.models import Run, RunStep
+from trading.models import Run
 from trading.services import steps
 from trading.states import (
     AFTER_CLOSE,
@@ -39,6 +40,15 @@ log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=120)
 DAILY = "daily"
+
+# The fence and the step are one statement: a run has some ten of them each day, and each trip costs.
+RECORD_STEP = """
+WITH held AS (UPDATE trading_run SET claimed_until = %s WHERE id = %s AND claim = %s RETURNING id)
+INSERT INTO trading_runstep (run_id, name, state, output, error, started_at, finished_at)
+SELECT held.id, %s, %s, %s, %s, %s, %s FROM held
+ON CONFLICT (run_id, name) DO UPDATE SET state = excluded.state, output = excluded.output, error = excluded.error,
+    started_at = excluded.started_at, finished_at = excluded.finished_at
+"""
 
 Step = Callable[[steps.Work], dict[str, Any]]
 STEPS: dict[StepName, Step] = {
@@ -207,7 +217,6 @@ def _summarise(run: Run, outputs: dict[StepName, dict[str, Any]]) -> None:
     run.report = outputs.get(StepName.REPORT, {})
 
 
-@transaction.atomic
 def _record(
     run: Run,
     claim: uuid.UUID,
@@ -218,26 +227,18 @@ def _record(
     output: dict[str, Any] | None = None,
     error: str = "",
 ) -> None:
-    """Store how a step ended, if the lease is still ours. Locks: the run.
+    """Store how a step ended and renew the lease, in one statement that does nothing without the lease.
 
     :raises LeaseLostError: somebody else took over
     """
-    _update_fenced(run, claim, claimed_until=finished_at + LEASE)
-    step = RunStep(
-        run=run,
-        name=name,
-        state=StepState.FAILED if error else StepState.COMPLETED,
-        output=output or {},
-        error=error,
-        started_at=started_at,
-        finished_at=finished_at,
-    )
-    RunStep.objects.bulk_create(
-        [step],
-        update_conflicts=True,
-        unique_fields=["run", "name"],
-        update_fields=["state", "output", "error", "started_at", "finished_at"],
-    )
+    state = StepState.FAILED if error else StepState.COMPLETED
+    lease = finished_at + LEASE
+    step = [str(name), str(state), Jsonb(output or {}), error, started_at, finished_at]
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_STEP, [lease, run.pk, claim, *step])
+        if not cursor.rowcount:
+            raise LeaseLostError(f"run {run.pk} was taken over by somebody else")
+    run.claimed_until = lease
 
 
 def _record_failure(
