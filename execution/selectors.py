@@ -99,6 +99,7 @@ def _views(account: Account, rows: Iterable[Position], wall_now: datetime) -> li
         for instrument_id, last, at in Quote.objects.filter(feed_id=account.feed_id, at__lte=market_at).values_list(
             "instrument_id", "last", "at"
         )
+        if last is not None  # a quote may have sides and no trade yet
     }
     return [_view(row, quotes.get(row.instrument_id), market_at, oldest) for row in rows]
 

@@ -105,9 +105,7 @@ def check_gross(case: Case) -> Denial | None:
     for scope, totals, limits in _totals(case):
         projected = totals.gross + _added_gross(case)
         if projected > limits.max_gross_notional and projected > totals.gross:
-            return _over(
-                case, DenialCode.GROSS_LIMIT, "gross exposure", scope, limits.max_gross_notional, projected
-            )
+            return _over(case, DenialCode.GROSS_LIMIT, "gross exposure", scope, limits.max_gross_notional, projected)
     return None
 
 

@@ -8,7 +8,7 @@ HUNDRED = Decimal(100)
 
 
 def check_price_available(case: Case) -> Denial | None:
-    """Deny when there is no usable price: none at all, a last or a side that is no positive number, or crossed sides."""
+    """Deny when there is no usable price: none, a last or a side that is no positive number, or crossed sides."""
     price = case.price
     if price is None:
         return _unavailable(case, "no price is known", "none")

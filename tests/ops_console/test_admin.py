@@ -395,3 +395,17 @@ def test_a_viewer_cannot_stop_trading(account):
 def test_roles_are_made_once():
     assert ensure_roles() == ensure_roles()
     assert Group.objects.count() == 4
+
+
+def test_asking_for_a_release_asks_why_and_tells_what_is_off_already(account, officer):
+    confirm(officer, type(account), "engage", [account])
+    event = KillSwitchEvent.objects.get(scope="account:paper")
+    assert "Another operator has to approve" in choose(officer, KillSwitchEvent, "ask_for_release", [event]).text
+    assert not ReleaseRequest.objects.exists()
+    installed = KillSwitchEvent.objects.get(scope="global")
+    answer = officer.post(
+        page_of(KillSwitchEvent),
+        {"action": "ask_for_release", "_selected_action": [installed.pk], "confirmed": "yes", "reason": REASON},
+        follow=True,
+    )
+    assert "the kill switch is off" in answer.text

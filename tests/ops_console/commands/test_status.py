@@ -11,6 +11,7 @@ from execution.models import Account, Order
 from execution.services.wishes import keep_wish
 from execution.states import OrderStatus
 from marketdata.clock import wall_now
+from marketdata.models import Quote
 from marketdata.types import FeedState
 from ops_console import selectors
 from ops_console.health import SILENCE
@@ -206,3 +207,10 @@ def test_an_unreadable_supervisor_file_is_as_none(healthy, tmp_path, text):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "supervisor.json").write_text(text)
     assert verdict() == Verdict.HEALTHY
+
+
+def test_a_quote_without_a_trade_leaves_the_mark_as_it_was(healthy):
+    make_order(healthy)
+    Quote.objects.update(last=None)
+    document = run("status", "--json").document
+    assert (document["verdict"], document["positions"][0]["current_price"]) == ("healthy", "100.00000000")
