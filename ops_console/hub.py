@@ -27,6 +27,8 @@ from ops_console.snapshot.prices import live_cells
 from ops_console.watch import Reading, read_watch
 
 COALESCE_SECONDS = 0.1
+# Shorter than the stream's own batches, so that each goes out when it comes and does not wait for the next.
+PRICE_PAUSE_SECONDS = 0.05
 LOOK_SECONDS = 0.5
 QUEUE_LENGTH = 64
 REDIS_PAUSE_SECONDS = 1.0
@@ -71,7 +73,9 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self._first_look = asyncio.Event()
+        self._priced = asyncio.Event()
         self._prices: dict[str, Mapping[str, Any]] = {}
+        self._pushes = 0
 
     async def join(self, *, user_id: int, session_key: str, password_hash: str) -> Subscriber:
         """Add a page; its queue starts with a snapshot. The first page starts the hub."""
@@ -114,6 +118,7 @@ class Hub:
             self._changed.clear()
 
     async def _look(self) -> None:
+        pushes = self._pushes
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 reading = await database_sync_to_async(read_watch)(self._readers())
@@ -129,6 +134,9 @@ class Hub:
             return
         self._reading = reading
         self._turn_away(reading)
+        if self._pushes != pushes:
+            # Prices came while the database was read: what it says of them may be older than what the pages show.
+            board = {**board, "prices": self.board["prices"]}
         self._tell(board)
 
     def _readers(self) -> list[tuple[int, str]]:
@@ -154,10 +162,12 @@ class Hub:
 
     async def _push_prices_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(COALESCE_SECONDS)
+            await self._priced.wait()
+            self._priced.clear()
             if self._prices and self._reading is not None and self._reading.clock is not None:
                 batch, self._prices = list(self._prices.values()), {}
                 self._push_prices(batch, self._reading.clock)
+            await asyncio.sleep(PRICE_PAUSE_SECONDS)  # the first goes at once, those that follow closely go together
 
     def _push_prices(self, batch: list[Mapping[str, Any]], clock: ClockState) -> None:
         older = self.board.get("prices", Topic())
@@ -171,6 +181,7 @@ class Hub:
         changed: dict[str, Cell] = {key: cell for key, cell in cells.items() if older.cells.get(key) != cell}
         if changed:
             self.board = {**self.board, "prices": Topic(cells={**older.cells, **changed}, rows=older.rows)}
+            self._pushes += 1
             self._send("prices", {"cells": changed})
 
     async def _listen_for_ever(self) -> None:
@@ -201,6 +212,7 @@ class Hub:
         feed = self._reading.feed_name if self._reading else ""
         if isinstance(batch, dict) and batch.get("feed", feed) == feed:
             self._prices |= {quote["symbol"]: quote for quote in batch.get("quotes", ())}
+            self._priced.set()
 
 
 _hubs: dict[int, Hub] = {}
