@@ -1,23 +1,23 @@
 """Runs the statements of the order path and turns their rows into values."""
 
-import json
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-import psycopg
-from django.db import connection
+import orjson
 
 from execution.errors import ExecutionError
 from execution.gateway import statements
 from execution.gateway.book import AccountRow, Book, ItemRow, parse_row
+from execution.gateway.prepared import run
 from execution.identity import intent_key
 from marketdata import calendar
 from marketdata.clock import ClockState, market_now
 from risk.types import OrderIntent
 
-
-PREPARE_AFTER = 2
+NAMED_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
 class AccountMissing(ExecutionError):
@@ -31,7 +31,7 @@ def read_account(account_id: int, *, wall_now: datetime, lock: bool) -> tuple[Ac
 
     :raises AccountMissing: no such account
     """
-    rows = _run(statements.LOCK_ACCOUNT if lock else statements.READ_ACCOUNT, {"account": account_id})
+    rows = run(statements.LOCK_ACCOUNT if lock else statements.READ_ACCOUNT, {"account": account_id})
     if not rows:
         raise AccountMissing(f"there is no account {account_id}")
     row = rows[0]
@@ -56,14 +56,14 @@ def read_items(book: Book, intents: Sequence[OrderIntent], keys: Sequence[str]) 
         "idempotency_keys": [intent.idempotency_key for intent in intents],
         "intent_keys": list(keys),
     }
-    rows = _run(statements.READ_CASE, parameters)
+    rows = run(statements.READ_CASE, parameters)
     return [parse_row(intent.symbol, row) for intent, row in zip(intents, rows, strict=True)]
 
 
 def write_orders(book: Book, rows: Sequence[dict[str, Any]]) -> list[tuple[int | None, int, datetime]]:
     """Store decisions, orders, events and reservations; returns (order id, decision id, wall time) in input order."""
     parameters = {
-        "orders": json.dumps(rows),
+        "orders": orjson.dumps(rows).decode(),
         "account": book.account.id,
         "account_name": book.account.name,
         "market_at": book.market_at,
@@ -71,22 +71,7 @@ def write_orders(book: Book, rows: Sequence[dict[str, Any]]) -> list[tuple[int |
         "minute": book.minute,
         "rate_count": book.rate_count,
     }
-    return [(row[1], row[2], row[3]) for row in _run(statements.WRITE_ORDERS, parameters)]
-
-
-def _run(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Run one statement of the order path, prepared on the server: planning it anew costs more than running it.
-
-    Django's own cursor binds on the client, so nothing it sends is ever prepared. This is the same connection and the
-    same transaction, with Django's errors.
-    """
-    connection.ensure_connection()
-    raw = connection.connection
-    if raw.prepare_threshold is None:
-        raw.prepare_threshold = PREPARE_AFTER
-    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-        cursor.execute(statement, parameters)
-        return cursor.fetchall()
+    return [(row[1], row[2], row[3]) for row in run(statements.WRITE_ORDERS, parameters)]
 
 
 def open_book(account: AccountRow, *, market_at: datetime, wall_now: datetime) -> Book:

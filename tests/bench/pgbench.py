@@ -39,17 +39,17 @@ def program() -> Path:
 def script(account: Account) -> Path:
     """Write one order's transaction as it is sent by us, recorded from a real one."""
     recorded: list[tuple[str, Any]] = []
-    run = store._run
+    run = store.run
 
-    def record(statement: str, parameters: dict[str, Any], *rest: Any) -> list[tuple[Any, ...]]:
+    def record(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         recorded.append((statement, parameters))
-        return run(statement, parameters, *rest)
+        return run(statement, parameters)
 
-    store._run = record
+    store.run = record
     try:
         submit_order(intent=seeding.intent(account, client_order_id=MARK), account=account, wall_now=seeding.wall_now())
     finally:
-        store._run = run
+        store.run = run
     assert [statement for statement, _ in recorded] == [
         statements.LOCK_ACCOUNT, statements.READ_CASE, statements.WRITE_ORDERS
     ]  # fmt: skip
