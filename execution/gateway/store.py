@@ -1,9 +1,7 @@
 """Runs the statements of the order path and turns their rows into values."""
 
-import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -16,8 +14,6 @@ from execution.identity import intent_key
 from marketdata import calendar
 from marketdata.clock import ClockState, market_now
 from risk.types import OrderIntent
-
-NAMED_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
 class AccountMissing(ExecutionError):
