@@ -45,7 +45,7 @@ def _asynchronous(
 
 
 def _begin(request: HttpRequest) -> str:
-    given = request.headers.get(HEADER, "")
+    given = str(request.META.get("HTTP_X_REQUEST_ID", ""))
     name = given if SANE.fullmatch(given) else secrets.token_hex(16)
     request.request_id = name  # type: ignore[attr-defined]
     structlog.contextvars.clear_contextvars()

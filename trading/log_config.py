@@ -48,7 +48,11 @@ def renderers(log_format: str) -> list[Processor]:
     strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if log_format == "json":
         return [strip, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
-    return [strip, hide_constants, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
+    # The pretty traceback would print the values of local variables, keys and passwords among them.
+    plain = structlog.dev.ConsoleRenderer(
+        colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+    )
+    return [strip, hide_constants, plain]
 
 
 def hide_constants(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,9 +1,12 @@
 """Tokens: hashed at rest, expiring, revocable, counted once a minute."""
 
 from datetime import timedelta
+from io import StringIO
+from logging import Logger, StreamHandler
 from typing import Any
 
 import pytest
+import structlog
 from django.db import IntegrityError, connection, transaction
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
@@ -21,6 +24,7 @@ from ops_console.services.tokens import (
 )
 from tests.ops_console.api.bodies import ORDERS, order
 from tests.ops_console.api.conftest import make_user
+from trading.log_config import renderers, shared_processors
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -191,3 +195,25 @@ def test_another_scheme_is_not_ours(account: Account) -> None:
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION="Bearer abc")
     assert client.get(ORDERS).json()["code"] == "NOT_AUTHENTICATED"
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_failure_while_a_key_is_checked_does_not_log_the_key(log_format: str) -> None:
+    def check(key: str) -> None:
+        secret = key.split("_", 2)[2]
+        raise RuntimeError(f"a failure with {len(secret)} characters in a local variable")
+
+    key = "pc_0123456789abcdef_" + "s3cret" * 7 + "x"
+    handler = StreamHandler(written := StringIO())
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=renderers(log_format), foreign_pre_chain=shared_processors()
+    )
+    handler.setFormatter(formatter)
+    logger = Logger("test")
+    logger.addHandler(handler)
+    try:
+        check(key)
+    except RuntimeError:
+        logger.exception("failed")
+    assert "a failure with 43 characters" in written.getvalue()
+    assert "s3cret" not in written.getvalue()
