@@ -4,11 +4,15 @@ Whoever misses it (Redis away) learns the same a second later from the database.
 """
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
+from django.conf import settings
 from redis.exceptions import RedisError
 
+from ops_console.messenger import Messenger
 from ops_console.snapshot.redis_light import redis_client
 
 EVENTS_CHANNEL = "portcullis:events"
@@ -18,7 +22,21 @@ log = structlog.get_logger(__name__)
 
 
 def announce(kind: str, **ids: Any) -> None:
-    """Publish one event; a Redis that is away is noted and forgotten."""
+    """Publish one event: now, or in the processes that have a pause between news, from a thread a moment later."""
+    messenger = _messenger(settings.NEWS_PAUSE_MILLISECONDS)
+    if messenger is None:
+        publish(kind, ids)
+    else:
+        messenger.post(kind, ids)
+
+
+@lru_cache(maxsize=2)
+def _messenger(pause_milliseconds: int) -> Messenger | None:
+    return Messenger(publish, pause_milliseconds=pause_milliseconds) if pause_milliseconds else None
+
+
+def publish(kind: str, ids: Mapping[str, Any]) -> None:
+    """Tell every web process; a Redis that is away is noted and forgotten."""
     try:
         redis_client().publish(EVENTS_CHANNEL, json.dumps({"kind": kind, **ids}, default=str))
     except RedisError as error:

@@ -117,13 +117,14 @@ if embedded.needed(sys.argv):
 REDIS_URL = REDIS_URL or layout.redis_url
 REDIS_PREFIX = "portcullis"
 
-# Database. Only processes that answer requests share a pool: the others fork, or keep one connection. The statements
-# of the order path are prepared; a generic plan spares planning them anew, which takes longer than running them.
+# Database. Only the threads of `web` share a pool: an API worker answers one request at a time on the connection it
+# keeps, and the others fork or have one loop. The statements of the order path are prepared; a generic plan spares
+# planning them anew, which takes longer than running them.
 
-POOLED = PROCESS_ROLE in {"web", "api"}
+POOLED = PROCESS_ROLE == "web"
 options: dict[str, Any] = {"options": "-c plan_cache_mode=force_generic_plan"}
 if POOLED:
-    options["pool"] = {"min_size": 1, "max_size": 5 if PROCESS_ROLE == "api" else 20, "timeout": 5}
+    options["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
 embedded_database = {
     "NAME": embedded.DATABASE,
     "USER": "postgres",
@@ -282,6 +283,7 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
         },
     }
 }
+NEWS_PAUSE_MILLISECONDS = 20 if PROCESS_ROLE == "api" else 0  # an order there never waits for Redis
 
 # Background work lives in PostgreSQL: a killed worker's task comes back, and a task is stored in the transaction that
 # asks for it. At most three attempts, and never a storm of missed schedules.
@@ -309,6 +311,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
 }
+TOKEN_MEMORY_MILLISECONDS = 500 if PROCESS_ROLE == "api" else 0  # a revoked token is refused within a second
 
 # Time, language, logs
 

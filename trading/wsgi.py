@@ -2,7 +2,11 @@
 
 import os
 
+from django.core.signals import request_started
 from django.core.wsgi import get_wsgi_application
+
+from trading.kept_connection import trust_recent_use
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trading.settings")
 application = get_wsgi_application()
+request_started.connect(trust_recent_use)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.bench.workplace import child_environment, log_file, running
+from tests.bench.workplace import REPOSITORY, child_environment, log_file, running
 
-WORKERS = 2
+CONFIGURATION = REPOSITORY / "deploy" / "gunicorn.conf.py"  # what `make up` serves the API with
 START_SECONDS = 60
 
 
@@ -29,14 +29,14 @@ class DidNotStartError(Exception):
 
 @contextmanager
 def served(name: str, application: str, *options: str, **environment: str) -> Iterator[Served]:
-    """Serve a WSGI application with two workers on the loopback until the block is left.
+    """Serve a WSGI application as the platform serves its API, on the loopback, until the block is left.
 
     :raises DidNotStartError: nothing answers on its port
     """
     port = free_port()
     command = [
-        sys.executable, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS),
-        "--backlog", "2048", "--log-level", "warning", *options,
+        sys.executable, "-m", "gunicorn", "-c", str(CONFIGURATION), "--chdir", str(REPOSITORY),
+        "--bind", f"127.0.0.1:{port}", *options, application,
     ]  # fmt: skip
     log = log_file(name)
     with running(command, environment=child_environment(**environment), log=log) as process:

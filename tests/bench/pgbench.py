@@ -18,6 +18,7 @@ from execution.models import Account
 from execution.services.orders import submit_order
 from tests.bench import seeding
 from tests.bench.figures import Figures
+from tests.bench.workplace import child_environment
 from trading import embedded
 
 CLIENTS = (1, 4, 10, 100)
@@ -86,7 +87,10 @@ def run(path: Path, *, clients: int, seconds: float) -> Figures:
         "-T", str(max(1, round(seconds))), "-h", str(sockets), "-U", "postgres",
         embedded.DATABASE,
     ]  # fmt: skip
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    planning = settings.DATABASES["default"]["OPTIONS"]["options"]  # as our own connections ask for
+    answer = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=child_environment(PGOPTIONS=planning)
+    )
     rate = re.search(r"tps = ([0-9.]+)", answer.stdout)
     done = re.search(r"actually processed: (\d+)", answer.stdout)
     mean = re.search(r"latency average = ([0-9.]+)", answer.stdout)
