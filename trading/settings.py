@@ -123,6 +123,8 @@ REDIS_PREFIX = "portcullis"
 
 POOLED = PROCESS_ROLE == "web"
 options: dict[str, Any] = {"options": "-c plan_cache_mode=force_generic_plan"}
+if PROCESS_ROLE in {"web", "api"}:  # a request answers 503 rather than wait for a lock whose holder hangs
+    options["options"] += " -c lock_timeout=4s"
 if POOLED:
     options["pool"] = {"min_size": 1, "max_size": 20, "timeout": 5}
 embedded_database = {

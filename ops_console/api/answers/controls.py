@@ -130,7 +130,9 @@ class RiskSummarySerializer(Shape):
     reconciliation = serializers.CharField()
     market_at = Instant(help_text="Market time.")
     utilisation = UtilisationSerializer(many=True)
-    denials_24h = DenialCountSerializer(many=True, help_text="Of the last 24 hours of wall time.")
+    denials_24h = DenialCountSerializer(
+        many=True, help_text="Of the last 24 hours of wall time, at most the newest 10,000 decisions."
+    )
 
 
 def scope_answer(status: KillSwitchStatus) -> Answer:

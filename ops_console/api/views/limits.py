@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Count
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,7 +23,7 @@ from ops_console.api.answers.controls import (
 )
 from ops_console.api.answers.parts import Answer
 from ops_console.api.base import ApiView, body_of, caller_of, query_of
-from ops_console.api.desk import desk, known_strategy
+from ops_console.api.desk import Desk, desk, known_strategy
 from ops_console.api.openapi import documented
 from ops_console.api.problems import invalid
 from ops_console.scopes import Scope
@@ -34,6 +35,7 @@ from risk.states import DecisionOutcome
 
 FAT_FINGER = ("max_order_quantity", "max_order_notional", "max_order_adv_pct", "price_collar_pct")
 DAY = timedelta(hours=24)
+MOST_DECISIONS = 10_000
 SCOPE_FIELDS: dict[str, fields.Field] = {
     "strategy": fields.strategy("Of this strategy; of all when left out."),
     "symbol": fields.symbol(),
@@ -119,9 +121,6 @@ class RiskSummaryView(ApiView):
         now = desk()
         summary = account_summary(now.account, now.wall_now)
         limits = selectors.limit_book().resolve(strategy="", symbol="").account
-        codes = Decision.objects.filter(
-            account=now.account.name, outcome=DecisionOutcome.DENIED, created_at__gt=now.wall_now - DAY
-        ).values_list("codes", flat=True)
         return Response(
             risk_summary_answer(
                 account=now.account,
@@ -129,9 +128,25 @@ class RiskSummaryView(ApiView):
                 breaker=selectors.breaker_status(now.account.scope, now.wall_now),
                 market_at=now.market_now,
                 utilisation=utilisation_answer(summary, limits, equity_base=summary.day_base_equity),
-                denials=dict(Counter(code for row in codes.iterator() for code in row.split(","))),
+                denials=recent_denials(now),
             )
         )
+
+
+def recent_denials(now: Desk) -> dict[str, int]:
+    """Return how often each rule denied in the last 24 hours, counted over at most the newest 10,000 decisions."""
+    newest = Decision.objects.order_by("-pk").values("pk")[:MOST_DECISIONS]
+    rows = (
+        Decision.objects.filter(pk__in=newest, account=now.account.name, outcome=DecisionOutcome.DENIED)
+        .filter(created_at__gt=now.wall_now - DAY)
+        .values_list("codes")
+        .annotate(count=Count("pk"))
+        .order_by("codes")
+    )
+    counts: Counter[str] = Counter()
+    for codes, count in rows:
+        counts.update(dict.fromkeys(codes.split(","), count))
+    return dict(counts)
 
 
 def change(request: Request, allowed: fields.Fields, names: tuple[str, ...]) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from rest_framework.test import APIClient
 
 from execution.models import Account, Order
@@ -71,3 +71,29 @@ def test_two_approvers_at_once_release_once(account: Account, client_of: Client)
     officers = [client_of(Scope.RISK, name=f"officer-{number}") for number in range(5)]
     answers = at_once([sender(officer, "/api/v1/kill-switch/disengage", approval) for officer in officers])
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+
+
+def test_an_order_that_waits_too_long_for_a_lock_is_503_and_works_later(account: Account, client_of: Client) -> None:
+    client = client_of(Scope.TRADE)
+    held, done = Event(), Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+            held.set()
+            done.wait(10)
+        connection.close()
+
+    holder = Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '50ms'")
+    waited = client.post(ORDERS, order(), format="json", HTTP_IDEMPOTENCY_KEY="key-1")
+    done.set()
+    holder.join()
+    assert (waited.status_code, waited.json()["code"]) == (503, "DATABASE_UNAVAILABLE")
+    assert int(waited.headers["Retry-After"]) > 0
+    assert not Order.objects.exists()
+    assert client.post(ORDERS, order(), format="json", HTTP_IDEMPOTENCY_KEY="key-1").status_code == 201
+    connection.close()
