@@ -4,6 +4,8 @@ import django.core.serializers.json
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.datetime
+import django.db.models.functions.text
+import django.db.models.lookups
 import execution.models.fields
 import execution.models.paper
 from decimal import Decimal
@@ -430,7 +432,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='orderevent',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('from_status', ''), ('to_status__in', ['denied', 'pending'])), models.Q(('from_status', 'pending'), ('to_status__in', ['canceled', 'denied', 'dry_run', 'expired', 'submitted'])), models.Q(('from_status', 'submitted'), ('to_status__in', ['accepted', 'canceled', 'expired', 'filled', 'partially_filled', 'pending', 'pending_cancel', 'rejected', 'replaced'])), models.Q(('from_status', 'accepted'), ('to_status__in', ['canceled', 'expired', 'filled', 'partially_filled', 'pending_cancel', 'pending_replace', 'rejected', 'replaced'])), models.Q(('from_status', 'partially_filled'), ('to_status__in', ['canceled', 'expired', 'filled', 'partially_filled', 'pending_cancel', 'pending_replace', 'rejected', 'replaced'])), models.Q(('from_status', 'pending_cancel'), ('to_status__in', ['accepted', 'canceled', 'expired', 'filled', 'partially_filled', 'pending_cancel', 'rejected', 'replaced'])), models.Q(('from_status', 'pending_replace'), ('to_status__in', ['accepted', 'canceled', 'expired', 'filled', 'partially_filled', 'pending_cancel', 'pending_replace', 'rejected', 'replaced'])), models.Q(('from_status', 'canceled'), ('to_status__in', ['canceled', 'filled'])), models.Q(('from_status', 'expired'), ('to_status__in', ['expired', 'filled'])), models.Q(('from_status', 'rejected'), ('to_status__in', ['filled', 'rejected'])), models.Q(('from_status', 'replaced'), ('to_status__in', ['filled', 'replaced'])), _connector='OR'), name='orderevent_transition_allowed'),
+            constraint=models.CheckConstraint(condition=django.db.models.lookups.Regex(django.db.models.functions.text.Concat(models.F('from_status'), models.Value('>'), models.F('to_status')), '^(>(denied|pending)|pending>(canceled|denied|dry_run|expired|submitted)|submitted>(accepted|canceled|expired|filled|partially_filled|pending|pending_cancel|rejected|replaced)|accepted>(canceled|expired|filled|partially_filled|pending_cancel|pending_replace|rejected|replaced)|partially_filled>(canceled|expired|filled|partially_filled|pending_cancel|pending_replace|rejected|replaced)|pending_cancel>(accepted|canceled|expired|filled|partially_filled|pending_cancel|rejected|replaced)|pending_replace>(accepted|canceled|expired|filled|partially_filled|pending_cancel|pending_replace|rejected|replaced)|canceled>(canceled|filled)|expired>(expired|filled)|rejected>(filled|rejected)|replaced>(filled|replaced))$'), name='orderevent_transition_allowed'),
         ),
         migrations.AddConstraint(
             model_name='orderevent',
@@ -582,7 +584,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'denied', 'submitted', 'accepted', 'partially_filled', 'filled', 'pending_cancel', 'canceled', 'pending_replace', 'replaced', 'expired', 'rejected', 'dry_run'])), name='order_status_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('status__regex', '^(accepted|canceled|denied|dry_run|expired|filled|partially_filled|pending|pending_cancel|pending_replace|rejected|replaced|submitted)$')), name='order_status_known'),
         ),
         migrations.AddConstraint(
             model_name='order',
@@ -626,7 +628,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('status__in', ['accepted', 'partially_filled', 'pending', 'pending_cancel', 'pending_replace', 'submitted'])), models.Q(models.Q(('status__in', ['accepted', 'partially_filled', 'pending', 'pending_cancel', 'pending_replace', 'submitted']), _negated=True), ('closed_at__isnull', False)), _connector='OR'), name='order_closed_at_when_terminal'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('status__regex', '^(accepted|partially_filled|pending|pending_cancel|pending_replace|submitted)$')), models.Q(('closed_at__isnull', False), ('status__regex', '^(canceled|denied|dry_run|expired|filled|rejected|replaced)$')), _connector='OR'), name='order_closed_at_when_terminal'),
         ),
         migrations.AddConstraint(
             model_name='order',

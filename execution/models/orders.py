@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from execution.models.accounts import Account, Strategy
 from execution.models.fields import AmountField
-from execution.states import OPEN, OrderStatus, allowed_transition
+from execution.states import OPEN, TERMINAL, OrderStatus, allowed_transition, one_of
 from marketdata.models import Instrument
 from risk.models import Decision
 from risk.types import Origin, OrderType, Side, TimeInForce
@@ -74,7 +74,7 @@ class Order(models.Model):
             models.UniqueConstraint(
                 name="order_broker_id_unique", fields=["account", "broker_order_id"], condition=~Q(broker_order_id="")
             ),
-            models.CheckConstraint(name="order_status_known", condition=Q(status__in=OrderStatus.values)),
+            models.CheckConstraint(name="order_status_known", condition=Q(status__regex=one_of(OrderStatus))),
             models.CheckConstraint(name="order_side_known", condition=Q(side__in=Side.values)),
             models.CheckConstraint(name="order_type_known", condition=Q(order_type__in=OrderType.values)),
             models.CheckConstraint(name="order_tif_known", condition=Q(time_in_force__in=TimeInForce.values)),
@@ -104,8 +104,8 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 name="order_closed_at_when_terminal",
-                condition=Q(status__in=sorted(OPEN), closed_at__isnull=True)
-                | (~Q(status__in=sorted(OPEN)) & Q(closed_at__isnull=False)),
+                condition=Q(status__regex=one_of(OPEN), closed_at__isnull=True)
+                | Q(status__regex=one_of(TERMINAL), closed_at__isnull=False),
             ),
             models.CheckConstraint(
                 name="order_attempt_positive", condition=Q(attempt__gte=1)
