@@ -41,9 +41,7 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.ACCEPTED: frozenset({S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE, *_WORKING_ENDS}),
     S.PARTIALLY_FILLED: frozenset({S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE, *_WORKING_ENDS}),
     S.PENDING_CANCEL: frozenset({S.PENDING_CANCEL, S.ACCEPTED, S.PARTIALLY_FILLED, *_WORKING_ENDS}),
-    S.PENDING_REPLACE: frozenset(
-        {S.PENDING_REPLACE, S.ACCEPTED, S.PARTIALLY_FILLED, S.PENDING_CANCEL, *_WORKING_ENDS}
-    ),
+    S.PENDING_REPLACE: frozenset({S.PENDING_REPLACE, S.ACCEPTED, S.PARTIALLY_FILLED, S.PENDING_CANCEL, *_WORKING_ENDS}),
     # Final for the intent, but the market may have been faster than the cancel: a late fill is a fact and is kept.
     S.CANCELED: frozenset({S.CANCELED, S.FILLED}),
     S.EXPIRED: frozenset({S.EXPIRED, S.FILLED}),

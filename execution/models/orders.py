@@ -11,7 +11,7 @@ from execution.models.fields import AmountField
 from execution.states import OPEN, TERMINAL, OrderStatus, allowed_transition, one_of
 from marketdata.models import Instrument
 from risk.models import Decision
-from risk.types import Origin, OrderType, Side, TimeInForce
+from risk.types import OrderType, Origin, Side, TimeInForce
 
 
 class Order(models.Model):
@@ -107,9 +107,7 @@ class Order(models.Model):
                 condition=Q(status__regex=one_of(OPEN), closed_at__isnull=True)
                 | Q(status__regex=one_of(TERMINAL), closed_at__isnull=False),
             ),
-            models.CheckConstraint(
-                name="order_attempt_positive", condition=Q(attempt__gte=1)
-            ),
+            models.CheckConstraint(name="order_attempt_positive", condition=Q(attempt__gte=1)),
             models.CheckConstraint(
                 name="order_slice_has_parent",
                 condition=Q(parent__isnull=True, slice_number__isnull=True)
