@@ -10,7 +10,7 @@ from trading.targets import SizingRules
 
 CASH_BUFFER = Decimal("0.02")
 """Room for the difference between the price a target was sized with and the price it fills at."""
-MIN_TRADE_SHARE = Decimal("0.005")
+MIN_TRADE_SHARE = Decimal("0.01")
 """Trades below this share of the strategy's capital are not worth their cost."""
 
 

@@ -21,7 +21,7 @@ from trading.states import ReplayState, RunState
 
 KILLS = 3
 RANGE = ("--from", "2012-01-03", "--to", "2012-02-14")
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

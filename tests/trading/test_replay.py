@@ -19,7 +19,7 @@ from trading.states import ReplayState, RunState, Stage
 from trading.types import ReplayParameters
 
 pytestmark = pytest.mark.usefixtures("desk")
-START, END = date(2012, 1, 3), date(2012, 1, 20)
+START, END = date(2012, 1, 3), date(2012, 1, 12)
 
 
 class Interrupted(Exception):
@@ -27,7 +27,7 @@ class Interrupted(Exception):
 
 
 def replay(asked: ReplayParameters, **options: object) -> ReplayRun:
-    return replay_range(parameters=asked, wall_clock=wall_now, **options)  # type: ignore[arg-type]
+    return replay_range(parameters=asked, wall_clock=wall_now, **options)
 
 
 def numbers_of(row: ReplayRun) -> list[tuple[object, ...]]:
@@ -38,16 +38,16 @@ def numbers_of(row: ReplayRun) -> list[tuple[object, ...]]:
 def test_twice_gives_the_same_orders_and_numbers_on_accounts_of_their_own() -> None:
     first, second = replay(parameters(START, END)), replay(parameters(START, END))
     assert first.account_id != second.account_id
-    assert len(orders_of(first.account)) > 5
+    assert len(orders_of(first.account)) > 3
     assert orders_of(first.account) == orders_of(second.account)
     assert numbers_of(first) == numbers_of(second)
-    assert len(numbers_of(first)) == 13
+    assert len(numbers_of(first)) == 8
 
 
 def test_books_balance_with_themselves_and_with_the_exchange() -> None:
     row = replay(parameters(START, END))
     identity = check_identity(row.account, account_days(row))
-    assert identity.sentence == "equity identity holds on 13 of 13 days (worst difference 0.00)"
+    assert identity.sentence == "equity identity holds on 8 of 8 days (worst difference 0.00)"
     assert identity.holds
     assert identity.worst == 0
     assert reservation_drift(row.account) == quantity_differences(row.account) == []
@@ -116,9 +116,11 @@ def test_split_doubles_the_shares_and_leaves_the_equity() -> None:
 
 def test_name_listed_inside_the_range_is_traded_once_its_volume_is_known() -> None:
     row = replay(
-        parameters(date(2012, 8, 20), date(2012, 9, 20), symbols=("FB", "IBM"), strategies=("mean_reversion",))
+        parameters(date(2012, 9, 10), date(2012, 9, 14), symbols=("FB", "IBM"), strategies=("mean_reversion",))
     )
-    assert not Order.objects.filter(account=row.account, status="denied").exists()
+    orders = Order.objects.filter(account=row.account)
+    assert orders.filter(instrument__symbol="FB", status="filled").exists()
+    assert not orders.filter(status="denied").exists()
     early = replay(parameters(date(2012, 5, 16), date(2012, 5, 25), symbols=("FB", "IBM")))
     excluded = Run.objects.filter(account=early.account, strategy__name="mean_reversion").latest("trading_date")
     assert excluded.report["excluded"] == {"FB": "insufficient_history"}
@@ -140,7 +142,7 @@ def test_name_listed_inside_the_range_is_traded_once_its_volume_is_known() -> No
 )
 def test_parameter_that_is_not_allowed_is_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ReplayParameterError) as refused:
-        replay(parameters(**({"start": START, "end": END} | changes)))  # type: ignore[arg-type]
+        replay(parameters(**({"start": START, "end": END} | changes)))
     assert message in str(refused.value)
     assert not ReplayRun.objects.exists()
 
@@ -152,12 +154,12 @@ def test_document_holds_results_days_and_orders() -> None:
     lines = result_lines(row, asked, days)
     document = as_document(row, lines, days, check_identity(row.account, days))
     assert [line["name"] for line in document["results"]] == ["mean_reversion", "momentum", "account", "buy and hold"]
-    assert document["days"][-1]["date"] == "2012-01-20"
+    assert document["days"][-1]["date"] == "2012-01-12"
     assert {order["status"] for order in document["orders"]} == {"filled"}
     account = document["results"][2]
     assert Decimal(account["return"]) == (days[-1].equity / 100_000 - 1).quantize(Decimal("1E-8"))
     assert sum(line["orders"] for line in document["results"][:2]) == account["orders"]
-    assert Run.objects.filter(account=row.account, state="completed").first().sizing["capital"] == "50000"  # type: ignore[union-attr]
+    assert Run.objects.filter(account=row.account, state="completed").first().sizing["capital"] == "50000"
 
 
 def test_buy_and_hold_of_one_symbol_is_its_price() -> None:
