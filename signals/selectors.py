@@ -30,13 +30,20 @@ def signals(*, strategy: str | None = None, as_of: date | None = None, symbol: s
     return rows
 
 
+def outcomes(signal_set: SignalSet) -> tuple[dict[str, Decimal], dict[str, str]]:
+    """Return the weight of every scored symbol, zeros included, and why each other symbol has none. One query."""
+    rows = signal_set.signals.order_by("instrument__symbol").values_list(
+        "instrument__symbol", "target_weight", "excluded_reason"
+    )
+    weights = {symbol: weight for symbol, weight, reason in rows if not reason}
+    return weights, {symbol: reason for symbol, _, reason in rows if reason}
+
+
 def target_weights(signal_set: SignalSet) -> dict[str, Decimal]:
     """Return the weight of every scored symbol of a set, zeros included; excluded symbols are absent."""
-    rows = signal_set.signals.filter(excluded_reason="").order_by("instrument__symbol")
-    return dict(rows.values_list("instrument__symbol", "target_weight"))
+    return outcomes(signal_set)[0]
 
 
 def excluded_symbols(signal_set: SignalSet) -> dict[str, str]:
     """Return symbol → reason of what a set refused to score."""
-    rows = signal_set.signals.exclude(excluded_reason="").order_by("instrument__symbol")
-    return dict(rows.values_list("instrument__symbol", "excluded_reason"))
+    return outcomes(signal_set)[1]

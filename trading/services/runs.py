@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from psycopg.types.json import Jsonb
 
@@ -159,9 +159,18 @@ def _find_or_create(
             fields |= {"sizing": {}, **_skipped(reason, wall_now)}
         else:
             fields["sizing"] = (sizing or steps.desk_sizing(account, strategy)).as_json()
-        run, _ = Run.objects.get_or_create(**key, defaults=fields)
+        run = _insert(key, fields)
     run.account, run.strategy = account, strategy
     return run
+
+
+def _insert(key: dict[str, Any], fields: dict[str, Any]) -> Run:
+    """Store a new run, or return the one that somebody else stored in the same moment."""
+    try:
+        with transaction.atomic():
+            return Run.objects.create(**key, **fields)
+    except IntegrityError:
+        return Run.objects.get(**key)
 
 
 def _new_fields(trading_date: date, wall_now: datetime) -> dict[str, Any]:
@@ -233,7 +242,7 @@ def _record(
     """
     state = StepState.FAILED if error else StepState.COMPLETED
     lease = finished_at + LEASE
-    step = [str(name), str(state), Jsonb(output or {}), error, started_at, finished_at]
+    step: list[Any] = [str(name), str(state), Jsonb(output or {}), error, started_at, finished_at]
     with connection.cursor() as cursor:
         cursor.execute(RECORD_STEP, [lease, run.pk, claim, *step])
         if not cursor.rowcount:

@@ -16,7 +16,7 @@ from marketdata import selectors as market
 from marketdata.freshness import check_freshness
 from marketdata.models import Instrument
 from risk.types import OrderIntent, OrderType, Origin, Side, TimeInForce
-from signals.selectors import excluded_symbols, target_weights
+from signals.selectors import outcomes
 from signals.services.generation import generate_signals
 from signals.strategies.registry import get_strategy
 from trading import selectors
@@ -90,10 +90,11 @@ def make_signals(work: Work) -> dict[str, Any]:
         as_of=work.run.as_of_date,
         wall_now=work.watch.now(),
     )
+    weights, excluded = outcomes(signal_set)
     return {
         "signal_set": signal_set.pk,
-        "weights": {symbol: f"{weight:f}" for symbol, weight in target_weights(signal_set).items()},
-        "excluded": excluded_symbols(signal_set),
+        "weights": {symbol: f"{weight:f}" for symbol, weight in weights.items()},
+        "excluded": excluded,
     }
 
 
