@@ -89,7 +89,8 @@ def _adjust(
     before, cash = position.quantity, ZERO
     if action.ratio is not None:
         _split(position, entitled, action.ratio, day)
-    elif action.cash_amount is not None:
+    else:
+        assert action.cash_amount is not None, "what is no split is a dividend"
         cash = rounded(entitled * action.cash_amount)
         _pay(account, position, action, cash, day, market_at)
     position.save()

@@ -51,8 +51,7 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
         account_id=account_id,
     )
     account = journal.account
-    if account is None:
-        raise ValueError("the journal was asked for the account's lock")
+    assert account is not None, "the journal was asked for the account's lock"
     by_client_id = {order.client_order_id: order for order in journal.orders.values()}
     booked = _booked_executions(account_id, reports)
     fresh = [report for report in reports if report.sequence > account.report_cursor]
@@ -94,8 +93,7 @@ def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: s
 
 def _refuse(journal: Journal, order: Order | None, report: BrokerReport, reason: str) -> None:
     account = journal.account
-    if account is None:
-        raise ValueError("refusing a report needs the account's lock")
+    assert account is not None, "the journal was asked for the account's lock"
     RefusedReport.objects.create(account=account, sequence=report.sequence, reason=reason[:64], payload=asdict(report))
     log.error("broker_report_refused", account=account.name, sequence=report.sequence, reason=reason)
     if order is not None:

@@ -212,6 +212,14 @@ def test_a_fill_between_the_reports_and_the_positions_is_no_difference() -> None
     assert again(order).filled_quantity == 4
 
 
+def test_positions_that_keep_differing_close_the_account_in_the_end() -> None:
+    account, broker = desk()
+    order = accepted_order(account, broker)
+    broker.before_positions = lambda: broker.fill(order.client_order_id, "1")
+    recover(account, broker)
+    assert Account.objects.get(pk=account.pk).reconciliation == Account.Reconciliation.BROKEN
+
+
 def _once(broker: FakeBroker, work: Callable[[], object]) -> None:
     broker.before_positions = None
     work()
@@ -304,7 +312,7 @@ def test_recovery_waits_for_an_order_that_is_on_its_way() -> None:
     account, broker = desk()
     order = make_order(account)
     report, resolved = send_while_recovering(account, broker)
-    assert (report.accepted, resolved) == (1, 0)  # type: ignore[attr-defined]
+    assert (report.accepted, resolved) == (1, 0)
     assert statuses(order) == ["pending", "submitted", "accepted"]
 
 

@@ -127,3 +127,33 @@ def test_the_journal_agrees_with_the_table_on_every_pair() -> None:
 
 def _filled(status: OrderStatus) -> dict[str, object]:
     return {"filled_quantity": 10, "average_fill_price": 100} if status == OrderStatus.FILLED else {}
+
+
+def order_may_be(pk: int, **fields: object) -> bool:
+    """Write an order row past every service and take it back."""
+    try:
+        with transaction.atomic():
+            Order.objects.filter(pk=pk).update(**fields)
+            transaction.set_rollback(True)
+    except IntegrityError:
+        return False
+    return True
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", STATUSES)
+def test_an_order_has_an_end_when_its_status_is_one(status: OrderStatus) -> None:
+    pk = make_order().pk
+    assert order_may_be(pk, status=status, closed_at=None, **_filled(status)) == (status in OPEN)
+    assert order_may_be(pk, status=status, closed_at=WALL_NOW, **_filled(status)) == (status in TERMINAL)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("word", ["", "open", "PENDING", "pending ", "pending\n", "xpending", "pending|denied"])
+def test_a_word_that_is_no_status_is_refused_everywhere(word: str) -> None:
+    order = make_order()
+    assert not order_may_be(order.pk, status=word, closed_at=None)
+    assert not order_may_be(order.pk, status=word, closed_at=WALL_NOW)
+    assert not database_allows(order, "pending", word, 100)
+    if word:
+        assert not database_allows(order, word, "submitted", 100)
