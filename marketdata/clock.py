@@ -17,6 +17,7 @@ from marketdata.types import FeedKind
 NEW_YORK = ZoneInfo("America/New_York")
 BEFORE_OPEN = timedelta(minutes=30)
 AFTER_CLOSE = timedelta(minutes=5)
+LONGEST_WAIT_SECONDS = 5
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -59,6 +60,15 @@ def market_now(state: ClockState, wall_now: datetime) -> datetime:
             raise ValueError("a manual clock needs market_at")
         return state.market_at
     return _replayed(state, wall_now)
+
+
+def waiting_lead(state: ClockState) -> timedelta:
+    """Return how far a price may be ahead of an instant that was read before waiting for a lock, in market time.
+
+    While an order waits, the feed goes on: a few wall seconds, which a fast replay makes many market minutes. A clock
+    set by hand does not move by itself, so there nothing may be ahead.
+    """
+    return timedelta(0) if state.kind == FeedKind.MANUAL else timedelta(seconds=int(LONGEST_WAIT_SECONDS * state.speed))
 
 
 def describe(state: ClockState, now: datetime) -> str:

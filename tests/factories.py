@@ -39,9 +39,7 @@ def make_instrument(symbol: str = "AAPL", **fields: Any) -> Instrument:
 def make_quote(feed: Feed, symbol: str = "AAPL", last: str = "100", at: datetime = MARKET_AT) -> None:
     """Store a quote two cents wide."""
     price = D(last)
-    update = QuoteUpdate(
-        symbol=symbol, bid=price - D("0.01"), ask=price + D("0.01"), last=price, at=at, source="test"
-    )
+    update = QuoteUpdate(symbol=symbol, bid=price - D("0.01"), ask=price + D("0.01"), last=price, at=at, source="test")
     store_quotes(feed=feed, quotes=[update], wall_now=WALL_NOW)
 
 

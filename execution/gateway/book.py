@@ -1,4 +1,4 @@
-"""The account as it was read under its lock, as cases for the gate; grows with every order that a batch has accepted."""
+"""The account as it was read under its lock, as cases for the gate; grows with each order that a batch has accepted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +36,7 @@ class AccountRow(NamedTuple):
     rate_window_at: datetime | None
     rate_window_count: int
     feed_id: int
+    price_lead: timedelta
 
     @property
     def scope(self) -> str:
@@ -163,7 +164,9 @@ class Book:
         self.market_at = market_at
         self.wall_now = wall_now
         self.day = day
-        self.minute = market_at.replace(second=0, microsecond=0)
+        # An order that waited for the lock may come from an earlier minute than the counter's: it counts there.
+        minute = market_at.replace(second=0, microsecond=0)
+        self.minute = max(minute, account.rate_window_at or minute)
         self.rate_count = account.rate_window_count if account.rate_window_at == self.minute else 0
         self._session = SessionView(
             phase=calendar.market_phase(market_at),
@@ -208,12 +211,7 @@ class Book:
         """Count an accepted order for the rest of the batch."""
         intent = case.intent
         before = case.book.strategy_line
-        added = {
-            "sign": intent.sign,
-            "quantity": intent.quantity,
-            "price": case.reserve_price,
-        }
-        after = before.adding(**added)
+        after = _with_order(before, case)
         for key, totals, was_flat in (
             ("", case.book.account_totals, case.book.account_line.is_flat),
             (intent.strategy, case.book.strategy_totals, before.is_flat),
@@ -228,7 +226,7 @@ class Book:
                 reserved_loss=totals.reserved_loss + intent.quantity * case.loss_per_share,
             )
         self._lines[intent.strategy, intent.symbol] = after
-        self._lines["", intent.symbol] = case.book.account_line.adding(**added)
+        self._lines["", intent.symbol] = _with_order(case.book.account_line, case)
         self._last_order.add((intent.strategy, intent.symbol))
         self.rate_count += 1
 
@@ -236,8 +234,13 @@ class Book:
         if row.price is None:
             return None
         last, bid, ask, at = row.price
-        age = -1 if at > self.market_at else calendar.trading_seconds_between(at, self.market_at)
-        return PriceView(last=last, bid=bid, ask=ask, at=at, age_seconds=age)
+        return PriceView(last=last, bid=bid, ask=ask, at=at, age_seconds=self._age_seconds(at))
+
+    def _age_seconds(self, at: datetime) -> int:
+        """Return trading seconds since the price; -1 for one from further ahead than the order may have waited."""
+        if at > self.market_at:
+            return 0 if at - self.market_at <= self.account.price_lead else -1
+        return calendar.trading_seconds_between(at, self.market_at)
 
     def _state(self, intent: OrderIntent, row: ItemRow) -> TradingState:
         relevant = {"global", self.account.scope, f"strategy:{intent.strategy}"}
@@ -254,3 +257,7 @@ class Book:
 
     def _last_order_at(self, intent: OrderIntent, row: ItemRow) -> datetime | None:
         return self.market_at if (intent.strategy, intent.symbol) in self._last_order else row.last_order_at
+
+
+def _with_order(line: Exposure, case: Case) -> Exposure:
+    return line.adding(sign=case.intent.sign, quantity=case.intent.quantity, price=case.reserve_price)

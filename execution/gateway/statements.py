@@ -29,7 +29,8 @@ WITH item AS (
     WHERE p.account_id = %(account)s
 ), total AS MATERIALIZED (
     SELECT strategy_id, grouping(strategy_id) AS of_account, coalesce(sum(held), 0) AS net,
-           coalesce(sum(greatest(abs(held), abs(held + open_buy_notional), abs(held - open_sell_notional))), 0) AS gross,
+           coalesce(sum(greatest(abs(held), abs(held + open_buy_notional), abs(held - open_sell_notional))), 0)
+               AS gross,
            coalesce(sum(open_buy_notional), 0) AS open_buy_notional,
            coalesce(sum(open_sell_notional), 0) AS open_sell_notional,
            count(DISTINCT instrument_id) FILTER (
@@ -83,7 +84,8 @@ LEFT JOIN LATERAL (
     AND o.idempotency_key = nullif(item.idempotency_key, '') LIMIT 1) by_key ON true
 LEFT JOIN LATERAL (
     SELECT o.id, o.attempt, o.status, o.filled_quantity FROM execution_order o
-    WHERE o.account_id = %(account)s AND o.intent_key = item.intent_key ORDER BY o.attempt DESC LIMIT 1) by_intent ON true
+    WHERE o.account_id = %(account)s AND o.intent_key = item.intent_key ORDER BY o.attempt DESC
+    LIMIT 1) by_intent ON true
 ORDER BY item.position
 """
 
@@ -110,9 +112,9 @@ WITH input AS MATERIALIZED (
 ), stored AS (
     INSERT INTO execution_order (
         id, account_id, strategy_id, instrument_id, client_order_id, intent_key, attempt, idempotency_key,
-        broker_order_id, side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours, reduce_only,
-        origin, source_ref, parent_id, slice_number, status, filled_quantity, reserve_price, loss_per_share,
-        reference_price, event_count, error_code, error_message, decision_id, trading_date, market_at, closed_at)
+        broker_order_id, side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours,
+        reduce_only, origin, source_ref, parent_id, slice_number, status, filled_quantity, reserve_price,
+        loss_per_share, reference_price, event_count, error_code, error_message, decision_id, trading_date, market_at, closed_at)
     SELECT order_id, %(account)s, strategy_id, instrument_id, client_order_id, intent_key, attempt, idempotency_key,
            '', side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours, reduce_only,
            origin, source_ref, parent_id, slice_number, status, 0, reserve_price, loss_per_share,
@@ -152,7 +154,8 @@ WITH input AS MATERIALIZED (
 ), counted AS (
     UPDATE execution_account SET rate_window_at = %(minute)s, rate_window_count = %(rate_count)s WHERE id = %(account)s
 ), woken AS (
-    SELECT pg_notify('portcullis_dispatch', %(account)s::text) FROM (SELECT 1 FROM input WHERE status = 'pending' LIMIT 1) w
+    SELECT pg_notify('portcullis_dispatch', %(account)s::text)
+    FROM (SELECT 1 FROM input WHERE status = 'pending' LIMIT 1) w
 )
 SELECT position, order_id, decision_id, statement_timestamp(), (SELECT count(*) FROM woken) FROM input ORDER BY position
 """

@@ -12,7 +12,7 @@ from execution.gateway.book import AccountRow, Book, ItemRow, parse_row
 from execution.gateway.prepared import run
 from execution.identity import intent_key
 from marketdata import calendar
-from marketdata.clock import ClockState, market_now
+from marketdata.clock import ClockState, market_now, waiting_lead
 from risk.types import OrderIntent
 
 
@@ -32,7 +32,7 @@ def read_account(account_id: int, *, wall_now: datetime, lock: bool) -> tuple[Ac
         raise AccountMissing(f"there is no account {account_id}")
     row = rows[0]
     clock = ClockState(*row[9:16])
-    return AccountRow(*row[:9]), market_now(clock, wall_now)
+    return AccountRow._make([*row[:9], waiting_lead(clock)]), market_now(clock, wall_now)
 
 
 def read_items(book: Book, intents: Sequence[OrderIntent], keys: Sequence[str]) -> list[ItemRow]:

@@ -50,12 +50,17 @@ class Account(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(name="account_mode_known", condition=Q(mode__in=["paper", "dry_run", "alpaca_paper", "alpaca_live"])),
+            models.CheckConstraint(
+                name="account_mode_known", condition=Q(mode__in=["paper", "dry_run", "alpaca_paper", "alpaca_live"])
+            ),
             models.CheckConstraint(name="account_kind_known", condition=Q(kind__in=["desk", "replay"])),
             models.CheckConstraint(
                 name="account_reconciliation_known", condition=Q(reconciliation__in=["pending", "clean", "broken"])
             ),
-            models.CheckConstraint(name="account_margin_multiplier_range", condition=Q(margin_multiplier__gte=1) & Q(margin_multiplier__lte=4)),
+            models.CheckConstraint(
+                name="account_margin_multiplier_range",
+                condition=Q(margin_multiplier__gte=1) & Q(margin_multiplier__lte=4),
+            ),
         )
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Field, Model
 
 
 def write_back(rows: Sequence[Model], fields: Sequence[str]) -> None:
@@ -17,7 +17,7 @@ def write_back(rows: Sequence[Model], fields: Sequence[str]) -> None:
     if not rows:
         return
     model = type(rows[0])
-    attributes = [model._meta.get_field(name).attname for name in fields]
+    attributes = [column.attname for column in _columns(model, fields)]
     payload: list[dict[str, Any]] = [
         {"id": row.pk, **{name: getattr(row, name) for name in attributes}} for row in rows
     ]
@@ -29,7 +29,7 @@ def write_back(rows: Sequence[Model], fields: Sequence[str]) -> None:
 @lru_cache(maxsize=16)
 def _statement(model: type[Model], fields: tuple[str, ...]) -> str:
     quote = connection.ops.quote_name
-    columns = [(quote(field.column), field.db_type(connection)) for field in map(model._meta.get_field, fields)]
+    columns = [(quote(str(column.column)), column.db_type(connection)) for column in _columns(model, fields)]
     assignments = ", ".join(f"{column} = r.{column}" for column, _type in columns)
     declared = ", ".join(f"{column} {column_type}" for column, column_type in columns)
     table = quote(model._meta.db_table)
@@ -38,3 +38,8 @@ def _statement(model: type[Model], fields: tuple[str, ...]) -> str:
         f"UPDATE {table} AS t SET {assignments} "  # noqa: S608
         f"FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, {declared}) WHERE t.id = r.id"
     )
+
+
+def _columns(model: type[Model], names: Sequence[str]) -> list[Field[Any, Any]]:
+    columns = {column.name: column for column in model._meta.concrete_fields}
+    return [columns[name] for name in names]

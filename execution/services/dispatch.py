@@ -146,7 +146,8 @@ class _Stops:
 def _reduces(position: Position, order: Order) -> bool:
     """Tell whether the order can only bring the position nearer to flat, with every open order of its side filled."""
     leaving = position.open_buy_quantity if order.sign > 0 else position.open_sell_quantity
-    return position.quantity * order.sign < 0 and abs(position.quantity) >= leaving
+    opposite = position.quantity * order.sign < 0
+    return bool(opposite and abs(position.quantity) >= leaving)
 
 
 def _stops(account: Account, wall_now: datetime) -> _Stops:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 
@@ -191,12 +192,12 @@ def _difference(order: Order, intent: OrderIntent) -> tuple[str, str, str] | Non
 
 
 def _order(
-    book: Book, item: Judged, row: dict[str, object], order_id: int, decision_id: int, stored_at: datetime
+    book: Book, item: Judged, row: dict[str, Any], order_id: int, decision_id: int, stored_at: datetime
 ) -> Order:
     """Build the order as it was written, without reading it back; its instrument and strategy know their names only."""
     intent, case = item.intent, item.case
-    if case is None or case.price is None:
-        raise ValueError("an order row is only written for a judged case with a price")
+    assert case is not None
+    assert case.price is not None, "an order row is only written for a judged case with a price"
     order = Order(
         pk=order_id,
         account_id=book.account.id,
@@ -232,4 +233,3 @@ def _order(
     order.strategy = Strategy(pk=item.row.strategy_id, name=intent.strategy)
     order._state.adding = False
     return order
-

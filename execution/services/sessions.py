@@ -57,7 +57,7 @@ def mark_positions(*, account: Account, market_at: datetime) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(MARK_POSITIONS, [account.pk, account.feed_id, market_at])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 @transaction.atomic

@@ -148,7 +148,7 @@ class FakeBroker:
         return self._tell(kind, self.orders[client_order_id], at, **fields)
 
     def _end(self, order: BrokerOrder, kind: str, at: datetime, reason: str) -> BrokerReport:
-        self.orders[order.client_order_id] = replace(order, status=kind)  # type: ignore[arg-type]
+        self.orders[order.client_order_id] = replace(order, status=kind)
         return self._tell(kind, order, at, reason=reason)
 
     def _tell(self, kind: str, order: BrokerOrder, at: datetime, **fields: Any) -> BrokerReport:

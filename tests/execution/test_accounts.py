@@ -26,7 +26,7 @@ def opened(**fields: object) -> Account:
         "starting_cash": D(5_000),
         "wall_now": WALL_NOW,
     }
-    return open_account(**{"feed": make_feed()} | values | fields)  # type: ignore[arg-type]
+    return open_account(**{"feed": make_feed()} | values | fields)
 
 
 def test_it_starts_with_its_deposit_and_an_open_breaker() -> None:

@@ -89,7 +89,7 @@ def report(**fields: object) -> BrokerReport:
         "quantity": D(1),
         "price": D(100),
     }
-    return BrokerReport(**values | fields)  # type: ignore[arg-type]
+    return BrokerReport(**values | fields)
 
 
 @pytest.mark.parametrize(("given", "taken"), [(None, D(0)), (D("-0.25"), D("-0.25")), (D("1E-9"), D(0))], ids=str)

@@ -135,7 +135,7 @@ def test_a_cancel_that_races_a_fill_loses_neither(shares: str) -> None:
         def book(account: object = account, broker: object = broker, gate: Barrier = gate) -> None:
             connection.ensure_connection()
             gate.wait(30)
-            recorded(account, broker)  # type: ignore[arg-type]
+            recorded(account, broker)
 
         asked, booked = together(ask, book)
         assert booked is None
@@ -163,7 +163,7 @@ def test_a_cancel_that_races_the_claim_is_never_lost() -> None:
         def send(account: object = account, broker: object = broker, gate: Barrier = gate) -> None:
             connection.ensure_connection()
             gate.wait(30)
-            dispatch(account, broker)  # type: ignore[arg-type]
+            dispatch(account, broker)
 
         assert together(ask, send) == [None, None]
         dispatch(account, broker)

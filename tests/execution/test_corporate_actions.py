@@ -98,7 +98,7 @@ def test_a_dividend_is_received_on_a_long() -> None:
     account.refresh_from_db()
     assert account.cash == D(100_000) - 9000 + D("67.5")
     entry = CashEntry.objects.get(account=account, kind="dividend")
-    assert (entry.amount, entry.trading_date, entry.strategy.name) == (D("67.5"), EX_DATE, "manual")  # type: ignore[union-attr]
+    assert (entry.amount, entry.trading_date, entry.strategy.name) == (D("67.5"), EX_DATE, "manual")
     assert_books_balance(account)
 
 
@@ -306,7 +306,7 @@ def test_an_action_applied_at_once_by_many_is_applied_once() -> None:
     assert_books_balance(account)
 
 
-def test_a_day_without_actions_costs_one_query(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+def test_a_day_without_actions_costs_one_query(django_assert_num_queries) -> None:
     account, _broker = held("90")
     with django_assert_num_queries(1):
         assert apply(account) == []

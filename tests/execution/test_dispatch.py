@@ -210,7 +210,7 @@ def _request(order: Order, **changes: object) -> OrderRequest:
         "order_type": "market",
         "time_in_force": "day",
     }
-    return OrderRequest(**values | changes)  # type: ignore[arg-type]
+    return OrderRequest(**values | changes)
 
 
 @pytest.mark.parametrize("change", [{"symbol": "MSFT"}, {"side": "sell"}, {"quantity": D(11)}], ids=str)

@@ -116,7 +116,7 @@ def test_cancels_that_fail_for_one_account_do_not_spare_the_others(monkeypatch: 
     def fails_for_one(*, account: Account, **fields: object) -> object:
         if account == one:
             raise OperationalError("canceling statement due to lock timeout")
-        return cancel_open_orders(account=account, **fields)  # type: ignore[arg-type]
+        return cancel_open_orders(account=account, **fields)
 
     monkeypatch.setattr(halt, "cancel_open_orders", fails_for_one)
     report = engage()
@@ -125,7 +125,7 @@ def test_cancels_that_fail_for_one_account_do_not_spare_the_others(monkeypatch: 
     assert KillSwitchEvent.objects.order_by("-id")[0].engaged
 
 
-def test_accounts_without_open_orders_cost_nothing(django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
+def test_accounts_without_open_orders_cost_nothing(django_assert_max_num_queries) -> None:
     for _ in range(10):
         desk()
     with django_assert_max_num_queries(8):

@@ -326,7 +326,7 @@ def test_a_fill_that_makes_no_sense_is_refused_and_the_next_is_booked(nonsense: 
     account, broker = desk()
     order = accepted_order(account, broker)
     broker.fill(order.client_order_id, "1")
-    broker.reports[-1] = replace(broker.reports[-1], **nonsense)  # type: ignore[arg-type]
+    broker.reports[-1] = replace(broker.reports[-1], **nonsense)
     broker.fill(order.client_order_id, "2")
     assert recorded(account, broker) == 2
     assert RefusedReport.objects.count() == 1
@@ -503,7 +503,7 @@ def test_control_recorders_without_the_accounts_lock_collide(monkeypatch: pytest
     locked = reports.Journal.lock
 
     def unlocked(**fields: object) -> object:
-        journal = locked(**fields | {"orders": fields["orders"], "account_id": None})  # type: ignore[arg-type]
+        journal = locked(**fields | {"orders": fields["orders"], "account_id": None})
         journal.account = Account.objects.get(pk=fields["account_id"])
         return journal
 
@@ -515,7 +515,7 @@ def test_control_recorders_without_the_accounts_lock_collide(monkeypatch: pytest
     plain = reports._booked_executions
 
     def looked_up_by_all(*args: object) -> set[str]:
-        found = plain(*args)  # type: ignore[arg-type]
+        found = plain(*args)
         late.wait(30)
         return found
 

@@ -259,7 +259,7 @@ def test_dying_between_a_cancel_and_its_mark_cancels_once(reached: bool) -> None
     with pytest.MonkeyPatch.context() as patch:
         if reached:
             plain = broker.cancel
-            patch.setattr(broker, "cancel", lambda **fields: (plain(**fields), die()))
+            patch.setattr(broker, "cancel", lambda **fields: die(plain(**fields)))
         else:
             broker.before_cancel = die
         with pytest.raises(Death):

@@ -15,5 +15,5 @@ def sample() -> pl.DataFrame:
 @pytest.fixture
 def lake(tmp_path: Path, settings: object) -> BarLake:
     """An empty lake, which is also the default one."""
-    settings.LAKE_DIR = tmp_path / "lake"  # type: ignore[attr-defined]
+    settings.LAKE_DIR = tmp_path / "lake"
     return default_lake()

@@ -90,7 +90,7 @@ def test_other_columns_and_vwap() -> None:
 
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="raw, split, total_return"):
-        adjust(bars([1]), actions(), mode="both", as_of=None)  # type: ignore[arg-type]
+        adjust(bars([1]), actions(), mode="both", as_of=None)
 
 
 CLOSES = st.lists(st.floats(1, 1000), min_size=2, max_size=20)

@@ -15,7 +15,7 @@ START = session_open(date(2012, 6, 14)) - BEFORE_OPEN
 
 def replay(**fields: object) -> ClockState:
     state = {"kind": FeedKind.REPLAY, "start_at": START, "anchor_at": WALL, "speed": Decimal(390), **fields}
-    return ClockState(**state)  # type: ignore[arg-type]
+    return ClockState(**state)
 
 
 def after(state: ClockState, seconds: float) -> datetime:

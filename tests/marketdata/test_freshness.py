@@ -77,4 +77,4 @@ def test_minute_bars_are_judged_by_their_instant() -> None:
 
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="per_symbol"):
-        check_freshness(bars(), HALF_AN_HOUR, "newest", now=MONDAY_PRE)  # type: ignore[arg-type]
+        check_freshness(bars(), HALF_AN_HOUR, "newest", now=MONDAY_PRE)

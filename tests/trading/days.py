@@ -27,7 +27,7 @@ def parameters(start: date, end: date, **changes: object) -> ReplayParameters:
         "capital": Decimal(100_000),
         "max_position_size": Decimal(1_000),
     }
-    return ReplayParameters(start=start, end=end, **(values | changes))  # type: ignore[arg-type]
+    return ReplayParameters(start=start, end=end, **(values | changes))
 
 
 def morning(day: date = FIRST, name: str = "by-hand") -> Desk:

@@ -16,5 +16,5 @@ def test_only_a_connection_that_was_just_used_is_trusted(monkeypatch: pytest.Mon
     trusted = []
     for _ in range(3):
         kept_connection.trust_recent_use()
-        trusted.append(connection.health_check_done)  # type: ignore[attr-defined]
+        trusted.append(connection.health_check_done)
     assert trusted == [False, True, False]

@@ -154,7 +154,7 @@ def test_kill_switch_denies_all_orders_and_the_month_is_made_up_for() -> None:
 def test_skipped_session_says_why_and_stays_skipped() -> None:
     desk = morning()
     options = {"account": desk.account, "strategy": strategy(), "trading_date": FIRST, "wall_now": WALL_NOW}
-    assert skip_run(**options, reason="missed").state == RunState.SKIPPED  # type: ignore[arg-type]
+    assert skip_run(**options, reason="missed").state == RunState.SKIPPED
     assert run(desk).reason == "missed"
     assert orders_of(desk.account) == []
 

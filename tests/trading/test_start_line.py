@@ -27,7 +27,7 @@ def paused(feed: Feed) -> bool:
 
 def everybody(at: object) -> None:
     for name in AWAITED:
-        beat(name=name, wall_now=at)  # type: ignore[arg-type]
+        beat(name=name, wall_now=at)
 
 
 def test_market_time_stands_until_everybody_is_there(feed: Feed) -> None:

@@ -51,7 +51,7 @@ def assert_problem(answer: Any, code: ProblemCode) -> dict[str, Any]:
     ],
 )
 def test_what_is_not_acceptable_json_is_400(account: Account, trader: APIClient, raw: str | bytes) -> None:
-    answer = trader.generic("POST", ORDERS, raw, content_type="application/json")  # type: ignore[arg-type]
+    answer = trader.generic("POST", ORDERS, raw, content_type="application/json")
     assert_problem(answer, ProblemCode.MALFORMED_JSON)
     assert not Decision.objects.exists()
 

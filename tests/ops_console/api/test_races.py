@@ -41,7 +41,7 @@ def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
 def sender(client: APIClient, address: str, body: dict[str, Any], **headers: str) -> Callable[[], Any]:
     """Return the call of another client with the same token."""
     twin = APIClient(raise_request_exception=False)
-    twin.credentials(**client._credentials)  # type: ignore[attr-defined]
+    twin.credentials(**client._credentials)
     return lambda: twin.generic("POST", address, json.dumps(body), "application/json", False, **headers)
 
 
