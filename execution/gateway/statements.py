@@ -114,7 +114,8 @@ WITH input AS MATERIALIZED (
         id, account_id, strategy_id, instrument_id, client_order_id, intent_key, attempt, idempotency_key,
         broker_order_id, side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours,
         reduce_only, origin, source_ref, parent_id, slice_number, status, filled_quantity, reserve_price,
-        loss_per_share, reference_price, event_count, error_code, error_message, decision_id, trading_date, market_at, closed_at)
+        loss_per_share, reference_price, event_count, error_code, error_message, decision_id, trading_date,
+        market_at, closed_at)
     SELECT order_id, %(account)s, strategy_id, instrument_id, client_order_id, intent_key, attempt, idempotency_key,
            '', side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours, reduce_only,
            origin, source_ref, parent_id, slice_number, status, 0, reserve_price, loss_per_share,
