@@ -59,8 +59,6 @@ TERMINAL: frozenset[OrderStatus] = frozenset(
 OPEN: frozenset[OrderStatus] = frozenset(OrderStatus) - TERMINAL
 # If nothing was bought or sold, nothing ever will be: the same intent may be tried again under the next attempt.
 RETRYABLE: frozenset[OrderStatus] = frozenset({S.DENIED, S.CANCELED, S.EXPIRED, S.REJECTED})
-# The broker knows it (or may know it): a cancel has to be asked for, it cannot be decided here.
-AT_BROKER: frozenset[OrderStatus] = OPEN - {S.PENDING}
 
 
 def may_follow(before: OrderStatus | None, after: OrderStatus) -> bool:

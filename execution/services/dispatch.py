@@ -211,8 +211,15 @@ def _adopt_duplicate(broker: Broker, order: Order, answer: BrokerOrder | BrokerE
         return BrokerOutcomeUnknown(error.reason, code=error.code)
     if found is None:
         return BrokerOutcomeUnknown("the id is taken but the order cannot be found", code="duplicate_not_found")
+    return own_or_duplicate(order, found)
+
+
+def own_or_duplicate(order: Order, found: BrokerOrder) -> BrokerOrder | DuplicateClientOrderId:
+    """Return what was found under the order's id, or the refusal that another order's id means for ours."""
     wanted = (order.instrument.symbol, order.side, order.quantity)
-    return found if (found.symbol, found.side, found.quantity) == wanted else answer
+    return (
+        found if (found.symbol, found.side, found.quantity) == wanted else DuplicateClientOrderId(found.client_order_id)
+    )
 
 
 def record_answer(journal: Journal, order: Order, answer: BrokerOrder | BrokerError) -> str:

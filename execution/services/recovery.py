@@ -13,7 +13,7 @@ from django.db.models import Q
 from execution.brokers.base import Broker, BrokerOrder, BrokerRejected
 from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
-from execution.services.dispatch import UNANSWERED, record_answer
+from execution.services.dispatch import UNANSWERED, own_or_duplicate, record_answer
 from execution.services.in_flight import nothing_in_flight
 from execution.services.journal import Journal
 from execution.services.reports import apply_reports
@@ -78,7 +78,7 @@ def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime) 
 
 def _resolve(journal: Journal, order: Order, answer: BrokerOrder | None, horizon: datetime) -> bool:
     if answer is not None:
-        record_answer(journal, order, answer)
+        record_answer(journal, order, own_or_duplicate(order, answer))
         return True
     if order.submitted_at is not None and order.submitted_at > horizon:
         return False

@@ -3,13 +3,15 @@
 from threading import Barrier
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.models import Q
+from django.db.models.query import QuerySet
 
 from execution.errors import OrderNotOpen
 from execution.models import Order, OrderEvent
 from execution.services.cancels import cancel_open_orders, request_cancel
 from execution.services.dispatch import claim_pending
+from execution.services.journal import Journal
 from execution.states import TERMINAL, OrderStatus
 from tests.execution.cases import (
     MARKET_AT,
@@ -146,6 +148,18 @@ def test_a_cancel_that_races_a_fill_loses_neither(shares: str) -> None:
         assert after.filled_quantity == D(shares)
         assert after.status == ("filled" if shares == "10" else "canceled")
         assert_books_balance(account)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_row_lock_a_cancel_and_a_fill_collide(monkeypatch: pytest.MonkeyPatch) -> None:
+    account, broker = desk()
+    order = accepted_order(account, broker)
+    broker.fill(order.client_order_id, "4")
+    both_have_read, save = Barrier(2), Journal.save
+    monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **_: self._chain())
+    monkeypatch.setattr(Journal, "save", lambda self: (both_have_read.wait(30), save(self))[1])
+    answers = together(lambda: cancel(order), lambda: recorded(account, broker))
+    assert sum(isinstance(answer, IntegrityError) for answer in answers) == 1  # both wrote event 4
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 
@@ -60,6 +61,15 @@ def test_an_order_the_broker_knows_is_adopted() -> None:
     assert resolve(account, broker) == 1
     assert (again(order).status, again(order).broker_order_id) == ("accepted", "B-1")
     assert broker.received == [order.client_order_id]
+
+
+def test_another_order_under_the_same_id_is_not_adopted() -> None:
+    account, broker = desk()
+    order = claimed_order(account)
+    broker.submit(replace(request_of(order), quantity=D(11)), at=MARKET_AT)
+    assert resolve(account, broker) == 1
+    assert (again(order).status, again(order).error_code) == ("rejected", "duplicate_client_order_id")
+    assert_books_balance(account)
 
 
 def test_an_order_the_broker_does_not_know_goes_back_once_and_is_sent_once() -> None:

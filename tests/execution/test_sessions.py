@@ -5,8 +5,9 @@ from decimal import Decimal
 from threading import Barrier, Event
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Sum
+from django.db.models.query import QuerySet
 
 from execution.models import Account, AccountDay, Position, StrategyDay
 from execution.services import sessions
@@ -207,6 +208,22 @@ def test_closing_at_once_closes_once() -> None:
     answers = together(*[run] * 4)
     assert len(set(answers)) == 1
     assert (AccountDay.objects.count(), StrategyDay.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_accounts_lock_two_closings_collide(monkeypatch: pytest.MonkeyPatch) -> None:
+    account, broker = desk()
+    filled_order(account, broker)
+    at(account, calendar.session_close(THURSDAY))
+    both_have_looked, sums = Barrier(2), sessions._day_sums
+    monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **_: self._chain())
+    monkeypatch.setattr(sessions, "_day_sums", lambda *args: (both_have_looked.wait(30), sums(*args))[1])
+
+    def run() -> AccountDay:
+        return close_session(account=account, day=THURSDAY, wall_now=WALL_NOW)
+
+    answers = together(run, run)
+    assert sum(isinstance(answer, IntegrityError) for answer in answers) == 1
 
 
 @pytest.mark.django_db(transaction=True)
