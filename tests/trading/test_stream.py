@@ -104,3 +104,12 @@ def test_speed_changes_lose_no_time(desk: Account, provider: ReplayProvider) -> 
     step(feed=feed, provider=provider, wall_now=WALL_NOW)
     changed = set_feed_speed(feed=feed, speed=feed.speed * 2, wall_now=WALL_NOW)
     assert step(feed=changed, provider=provider, wall_now=WALL_NOW).market_at == first
+
+
+def test_dry_run_desk_has_prices_and_closes_its_days(desk: Account, provider: ReplayProvider) -> None:
+    Account.objects.filter(pk=desk.pk).update(mode=Account.Mode.DRY_RUN)
+    day = calendar.trading_date(desk.feed.market_now(WALL_NOW))
+    play(desk, provider, calendar.session_open(day) - timedelta(minutes=10))
+    assert Quote.objects.filter(feed=desk.feed, last__isnull=False).count() == 4
+    play(desk, provider, calendar.session_close(day) + timedelta(minutes=1))
+    assert AccountDay.objects.get(account=desk).equity == desk.starting_cash

@@ -95,7 +95,7 @@ def replay_range(
     """
     sessions = sessions_of(parameters)
     strategies = [ensure_strategy(name=name) for name in parameters.strategies]
-    with _claimed(parameters, wall_clock(), fresh=fresh) as row:
+    with _claimed(parameters, wall_clock(), fresh=fresh) as row, _commits_without_waiting():
         provider = ReplayProvider(default_lake(), symbols=parameters.symbols)
         replay = Replay(row, parameters, Desk.of(row.account, provider), strategies, wall_clock)
         remaining = [day for day in sessions if row.last_completed_date is None or day > row.last_completed_date]
@@ -175,6 +175,22 @@ def _claimed(parameters: ReplayParameters, wall_now: datetime, *, fresh: bool) -
         yield row
     finally:
         _unlock(row)
+
+
+@contextmanager
+def _commits_without_waiting() -> Iterator[None]:
+    """Let this connection's commits not wait for the disk.
+
+    Nothing of a replay leaves the machine. Killing the process loses nothing; a crash of the database may lose the last
+    moments, in order and as a whole, and the replay goes on before them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO off")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET synchronous_commit")
 
 
 @transaction.atomic

@@ -29,6 +29,10 @@ from trading.services.market_day import (
 )
 
 
+SIMULATED = (Account.Mode.PAPER, Account.Mode.DRY_RUN)
+"""Modes whose market is the replay itself."""
+
+
 class Boundary(IntEnum):
     """Moments of a session at which something has to be done."""
 
@@ -52,7 +56,7 @@ def step(*, feed: Feed, provider: ReplayProvider, wall_now: datetime) -> Step:
     progress = _progress(feed)
     desks = [
         Desk.of(account, provider)
-        for account in Account.objects.filter(feed=feed, mode=Account.Mode.PAPER).order_by("pk")
+        for account in Account.objects.filter(feed=feed, mode__in=SIMULATED).order_by("pk")
     ]
     for desk in desks:
         desk.account.feed = feed
