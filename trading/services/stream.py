@@ -28,7 +28,6 @@ from trading.services.market_day import (
     hold_opening,
 )
 
-
 SIMULATED = (Account.Mode.PAPER, Account.Mode.DRY_RUN)
 """Modes whose market is the replay itself."""
 
@@ -55,8 +54,7 @@ def step(*, feed: Feed, provider: ReplayProvider, wall_now: datetime) -> Step:
     market_at = feed.market_now(wall_now)
     progress = _progress(feed)
     desks = [
-        Desk.of(account, provider)
-        for account in Account.objects.filter(feed=feed, mode__in=SIMULATED).order_by("pk")
+        Desk.of(account, provider) for account in Account.objects.filter(feed=feed, mode__in=SIMULATED).order_by("pk")
     ]
     for desk in desks:
         desk.account.feed = feed
