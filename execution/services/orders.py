@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 
 from execution.errors import OrderConflict
 from execution.gateway import store
@@ -21,6 +22,8 @@ from execution.types import SubmitResult
 from marketdata.models import Instrument
 from risk.gate import evaluate
 from risk.types import Case, Denial, DenialCode, OrderIntent
+
+ORDER_COLUMNS = [field.attname for field in Order._meta.concrete_fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,38 +201,49 @@ def _order(
     intent, case = item.intent, item.case
     assert case is not None
     assert case.price is not None, "an order row is only written for a judged case with a price"
-    order = Order(
-        pk=order_id,
-        account_id=book.account.id,
-        client_order_id=row["client_order_id"],
-        intent_key=item.key,
-        attempt=row["attempt"],
-        idempotency_key=intent.idempotency_key,
-        side=str(intent.side),
-        quantity=intent.quantity,
-        order_type=str(intent.order_type),
-        time_in_force=str(intent.time_in_force),
-        limit_price=intent.limit_price,
-        stop_price=intent.stop_price,
-        extended_hours=intent.extended_hours,
-        reduce_only=intent.reduce_only,
-        origin=str(intent.origin),
-        source_ref=intent.source_ref,
-        parent_id=intent.parent_id,
-        slice_number=intent.slice_number,
-        status=OrderStatus(str(row["status"])),
-        reserve_price=case.reserve_price,
-        loss_per_share=case.loss_per_share,
-        reference_price=case.price.last,
-        error_code=row["error_code"],
-        error_message=row["error_message"],
-        decision_id=decision_id,
-        trading_date=book.day,
-        market_at=book.market_at,
-        created_at=stored_at,
-        closed_at=stored_at if item.denials else None,
-    )
-    order.instrument = Instrument(pk=item.row.instrument_id, symbol=intent.symbol)
-    order.strategy = Strategy(pk=item.row.strategy_id, name=intent.strategy)
-    order._state.adding = False
+    columns: dict[str, Any] = {
+        "id": order_id,
+        "account_id": book.account.id,
+        "strategy_id": item.row.strategy_id,
+        "instrument_id": item.row.instrument_id,
+        "client_order_id": row["client_order_id"],
+        "intent_key": item.key,
+        "attempt": row["attempt"],
+        "idempotency_key": intent.idempotency_key,
+        "broker_order_id": "",
+        "side": str(intent.side),
+        "quantity": intent.quantity,
+        "order_type": str(intent.order_type),
+        "time_in_force": str(intent.time_in_force),
+        "limit_price": intent.limit_price,
+        "stop_price": intent.stop_price,
+        "extended_hours": intent.extended_hours,
+        "reduce_only": intent.reduce_only,
+        "origin": str(intent.origin),
+        "source_ref": intent.source_ref,
+        "parent_id": intent.parent_id,
+        "slice_number": intent.slice_number,
+        "status": OrderStatus(row["status"]),
+        "filled_quantity": Decimal(0),
+        "average_fill_price": None,
+        "reserve_price": case.reserve_price,
+        "loss_per_share": case.loss_per_share,
+        "reference_price": case.price.last,
+        "event_count": 1,
+        "error_code": row["error_code"],
+        "error_message": row["error_message"],
+        "decision_id": decision_id,
+        "trading_date": book.day,
+        "market_at": book.market_at,
+        "created_at": stored_at,
+        "submitted_at": None,
+        "closed_at": stored_at if item.denials else None,
+        "cancel_requested_at": None,
+        "cancel_sent_at": None,
+    }
+    # As rows that were read, because that takes a fifth of what making new objects takes; columns that are not named
+    # would be fetched when somebody asks for them.
+    order = Order.from_db(DEFAULT_DB_ALIAS, ORDER_COLUMNS, [columns[name] for name in ORDER_COLUMNS])
+    order.instrument = Instrument.from_db(DEFAULT_DB_ALIAS, ["id", "symbol"], [item.row.instrument_id, intent.symbol])
+    order.strategy = Strategy.from_db(DEFAULT_DB_ALIAS, ["id", "name"], [item.row.strategy_id, intent.strategy])
     return order

@@ -64,7 +64,7 @@ def _literally(statement: str, parameters: dict[str, Any]) -> str:
     """Put the parameters in, with pgbench's variable wherever the order has to be another one each time."""
     with ClientCursor(connection.connection) as cursor:
         text = cursor.mogrify(statement, parameters).strip()
-    text = re.sub(r'("intent_key": ")[0-9a-f]{60}[0-9a-f]{4}', rf"\g<1>{MARK}", text)
+    text = re.sub(r'("intent_key": ?")[0-9a-f]{64}', rf"\g<1>{MARK}", text)
     return re.sub(r"'(?:[^']|'')*'", _literal, text)
 
 
@@ -73,7 +73,8 @@ def _literal(found: re.Match[str]) -> str:
     text = found[0]
     if re.search(":[A-Za-z_]", text):
         text = "E" + text.replace(":", r"\x3a")
-    return "(" + text.replace(MARK, "' || :n || '") + ")" if MARK in text else text
+    again = "E'" if text.startswith("E") else "'"
+    return "(" + text.replace(MARK, f"' || :n || {again}") + ")" if MARK in text else text
 
 
 def run(path: Path, *, clients: int, seconds: float) -> Figures:
