@@ -23,6 +23,7 @@ LONGEST_BACKOFF_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LINE_LIMIT = 1 << 20  # bytes; a longer line is cut into pieces
+POLL_SECONDS = 0.05
 PR_SET_PDEATHSIG = 1
 
 Say = Callable[[str, str], None]
@@ -164,14 +165,14 @@ class Supervisor:
             return
         self.write_state()
         await self.pass_on(child, child.process)
-        child.last_exit = await child.process.wait()
-        signal_group(child.process.pid, signal.SIGKILL)  # whatever it forked and left behind
+        child.last_exit = await ended(child.process)
         child.process = None
 
     async def pass_on(self, child: Child, process: asyncio.subprocess.Process) -> None:
         """Copy a process' lines into the one stream until it ends; what it forked may hold the pipe longer."""
         reader = asyncio.ensure_future(self.copy_lines(child, process))
-        await process.wait()
+        await ended(process)
+        signal_group(process.pid, signal.SIGKILL)  # whatever it forked and left behind
         with suppress(TimeoutError):
             await asyncio.wait_for(reader, 1)
 
@@ -197,7 +198,7 @@ class Supervisor:
         for _, process in running:
             with suppress(ProcessLookupError):
                 process.terminate()
-        ends = {asyncio.ensure_future(process.wait()): (name, process) for name, process in running}
+        ends = {asyncio.ensure_future(ended(process)): (name, process) for name, process in running}
         _, late = await asyncio.wait(ends, timeout=self.patience.stop)
         for end in late:
             name, process = ends[end]
@@ -210,6 +211,16 @@ class Supervisor:
         draft = self.state_file.with_suffix(".tmp")
         draft.write_text(json.dumps(state))
         draft.replace(self.state_file)
+
+
+async def ended(process: asyncio.subprocess.Process) -> int:
+    """Wait for the end of a process alone, and return its exit code.
+
+    Its own `wait` also waits for the pipe, which whatever it forked keeps open.
+    """
+    while process.returncode is None:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(POLL_SECONDS)
+    return process.returncode
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

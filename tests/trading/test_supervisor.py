@@ -20,6 +20,7 @@ FORKING = (
     "import os, time\nchild = os.fork()\nif child == 0:\n    time.sleep(600)\nprint(child, flush=True)\ntime.sleep(600)"
 )
 CRASHING = "raise SystemExit(3)"
+KILLED_BESIDE_A_FORK = "import os, time\nif os.fork() == 0:\n    time.sleep(600)\nos.kill(os.getpid(), 9)"
 
 
 class Desk:
@@ -97,6 +98,17 @@ def test_stopping_leaves_nothing_behind(tmp_path):
     assert "stubborn does not stop: killed" in desk.of("up")
     assert "obedient does not stop: killed" not in desk.of("up")
     assert not desk.state_file.exists()
+
+
+def test_a_killed_child_is_missed_even_if_its_fork_holds_the_pipe(tmp_path):
+    async def scenario() -> list[str]:
+        desk = Desk(tmp_path, torn=KILLED_BESIDE_A_FORK)
+        running = asyncio.create_task(desk.supervisor.run())
+        told = await desk.until(name="up", count=2)
+        await stopped(desk, running)
+        return told
+
+    assert asyncio.run(scenario())[0] == "torn ended with -9, again in 0.05 s"
 
 
 def is_alive(pid: int) -> bool:
