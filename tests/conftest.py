@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import django
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OURS = [
@@ -49,6 +51,18 @@ def separate_workers() -> None:
     settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] = settings.REDIS_PREFIX
 
 
+def choose_examples() -> None:
+    """Search anew at a developer's desk; take the same examples each time where a change is decided upon.
+
+    A slow machine is no failure of the code, so nothing is judged by the clock.
+    """
+    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    hypothesis_settings.register_profile("desk", **patient)
+    hypothesis_settings.register_profile("decision", derandomize=True, **patient)
+    hypothesis_settings.load_profile("decision" if os.environ.get("CI") else "desk")
+
+
 prepare_environment()
+choose_examples()
 django.setup()
 separate_workers()

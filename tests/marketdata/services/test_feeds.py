@@ -139,7 +139,9 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(STEPS)
 def test_whatever_is_changed_market_time_never_goes_back(steps: list[tuple[str, float, int]]) -> None:
     Feed.objects.all().delete()

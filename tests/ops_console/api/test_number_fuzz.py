@@ -115,7 +115,9 @@ JSON_VALUES = st.recursive(
 
 
 @pytest.mark.django_db
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(changes=st.dictionaries(st.sampled_from(sorted(ORDER_FIELDS)), JSON_VALUES, max_size=4))
 def test_no_order_makes_the_platform_fail(trader: APIClient, changes: dict[str, Any]) -> None:
     answer = send(trader, json.dumps(order(**changes)))
