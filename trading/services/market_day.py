@@ -93,7 +93,7 @@ def dispatch_all(desk: Desk, wall_now: datetime) -> None:
     """
     for _ in range(MAX_DISPATCH_ROUNDS):
         report = dispatch_once(account=desk.account, broker=desk.broker, wall_now=wall_now, limit=DISPATCH_BATCH)
-        if report.sent + report.denied + report.dry_run < DISPATCH_BATCH:
+        if report.sent + report.denied + report.expired + report.dry_run < DISPATCH_BATCH:
             return
     raise RuntimeError(f"{MAX_DISPATCH_ROUNDS} rounds of dispatch did not empty the queue of {desk.account.name}")
 
