@@ -4,48 +4,68 @@ Whoever misses it (Redis away) learns the same a second later from the database.
 """
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
+from time import monotonic_ns
 from typing import Any
 
 import structlog
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from ops_console.messenger import Messenger
 from ops_console.snapshot.redis_light import redis_client
 
 EVENTS_CHANNEL = "portcullis:events"
 PRICES_CHANNEL = "portcullis:prices"
+AWAY_MILLISECONDS = 1_000
 
 log = structlog.get_logger(__name__)
 
 
-def announce(kind: str, **ids: Any) -> None:
-    """Publish one event: now, or in the processes that have a pause between news, from a thread a moment later."""
-    messenger = _messenger(settings.NEWS_PAUSE_MILLISECONDS)
-    if messenger is None:
-        publish(kind, ids)
-    else:
-        messenger.post(kind, ids)
+class Pace:
+    """When the next news of orders may leave this process; a page that missed some looks into the database anyway."""
+
+    def __init__(self) -> None:
+        self._next_at = 0
+
+    def admits(self, now: int) -> bool:
+        """Tell whether it is time again (nanoseconds)."""
+        return now >= self._next_at
+
+    def took(self, now: int, *, sent: bool) -> None:
+        """Begin the pause: the ordinary one, or a long one when Redis was away, which every order would wait for."""
+        self._next_at = now + (settings.NEWS_PAUSE_MILLISECONDS if sent else AWAY_MILLISECONDS) * 1_000_000
 
 
-@lru_cache(maxsize=2)
-def _messenger(pause_milliseconds: int) -> Messenger | None:
-    return Messenger(publish, pause_milliseconds=pause_milliseconds) if pause_milliseconds else None
+_pace = Pace()
 
 
-def publish(kind: str, ids: Mapping[str, Any]) -> None:
-    """Tell every web process; a Redis that is away is noted and forgotten."""
+def announce_orders(**ids: Any) -> None:
+    """Publish that orders changed, unless the same was said a moment ago.
+
+    Only processes with `NEWS_PAUSE_MILLISECONDS` keep quiet, those that take orders: what they leave out the dispatcher
+    says when it takes the order over, and pages look every second.
+    """
+    if not settings.NEWS_PAUSE_MILLISECONDS:
+        announce("orders", **ids)
+        return
+    now = monotonic_ns()
+    if _pace.admits(now):
+        sent = announce("orders", **ids)
+        _pace.took(monotonic_ns(), sent=sent)
+
+
+def announce(kind: str, **ids: Any) -> bool:
+    """Publish one event; a Redis that is away is noted and forgotten. Return whether it was sent."""
     try:
         redis_client().publish(EVENTS_CHANNEL, json.dumps({"kind": kind, **ids}, default=str))
     except RedisError as error:
         log.info("console.news_not_sent", kind=kind, error=str(error))
+        return False
+    return True
 
 
 def on_orders_changed(sender: object, *, account_id: int, order_ids: list[int], **_: Any) -> None:
     """Tell that orders took a step."""
-    announce("orders", account_id=account_id, order_ids=order_ids)
+    announce_orders(account_id=account_id, order_ids=order_ids)
 
 
 def on_positions_changed(sender: object, *, account_id: int, position_ids: list[int], **_: Any) -> None:

@@ -285,7 +285,7 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
         },
     }
 }
-NEWS_PAUSE_MILLISECONDS = 20 if PROCESS_ROLE == "api" else 0  # an order there never waits for Redis
+NEWS_PAUSE_MILLISECONDS = 20 if PROCESS_ROLE == "api" else 0  # between two news of orders
 
 # Background work lives in PostgreSQL: a killed worker's task comes back, and a task is stored in the transaction that
 # asks for it. At most three attempts, and never a storm of missed schedules.

@@ -42,9 +42,9 @@ def script(account: Account) -> Path:
     recorded: list[tuple[str, Any]] = []
     run = store.run
 
-    def record(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def record(statement: str, parameters: dict[str, Any], **options: Any) -> list[tuple[Any, ...]]:
         recorded.append((statement, parameters))
-        return run(statement, parameters)
+        return run(statement, parameters, **options)
 
     store.run = record
     try:
