@@ -12,7 +12,7 @@ from execution.ledger import Lot, average_price, rounded, unrealized
 from execution.models import Account, AccountDay, CashEntry, Order, Position, StrategyDay
 from execution.states import OPEN, OrderStatus
 from marketdata import calendar
-from marketdata.models import Quote
+from marketdata.models import Feed, Quote
 from risk.selectors import default_limits
 
 ZERO = Decimal(0)
@@ -96,15 +96,18 @@ def _views(account: Account, rows: Iterable[Position], wall_now: datetime) -> li
     oldest = int(default_limits()["max_price_age_seconds"])
     quotes = {
         instrument_id: (last, at)
-        for instrument_id, last, at in Quote.objects.filter(feed_id=account.feed_id, at__lte=market_at).values_list(
+        for instrument_id, last, at in Quote.objects.filter(feed_id=account.feed_id).values_list(
             "instrument_id", "last", "at"
         )
-        if last is not None  # a quote may have sides and no trade yet
+        # A quote may have sides and no trade yet, and one from the future is no mark.
+        if last is not None and account.feed.price_age(at, market_at) >= 0
     }
-    return [_view(row, quotes.get(row.instrument_id), market_at, oldest) for row in rows]
+    return [_view(row, quotes.get(row.instrument_id), account.feed, market_at, oldest) for row in rows]
 
 
-def _view(row: Position, quote: tuple[Decimal, datetime] | None, market_at: datetime, oldest: int) -> PositionView:
+def _view(
+    row: Position, quote: tuple[Decimal, datetime] | None, feed: Feed, market_at: datetime, oldest: int
+) -> PositionView:
     price, at = row.current_price, row.current_price_at
     if quote is not None and quote[1] >= at:
         price, at = quote
@@ -118,7 +121,7 @@ def _view(row: Position, quote: tuple[Decimal, datetime] | None, market_at: date
         cost_basis=row.cost_basis,
         current_price=price,
         current_price_at=at,
-        is_stale=at > market_at or calendar.trading_seconds_between(at, market_at) > oldest,
+        is_stale=not 0 <= feed.price_age(at, market_at) <= oldest,
         market_value=rounded(row.quantity * price),
         unrealized_pnl=unrealized(lot, price),
         realized_pnl=row.realized_pnl + row.dividends,

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from marketdata.calendar import session_table
+from marketdata.calendar import session_table, trading_seconds_between
 from marketdata.types import FeedKind
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -69,6 +69,13 @@ def waiting_lead(state: ClockState) -> timedelta:
     set by hand does not move by itself, so there nothing may be ahead.
     """
     return timedelta(0) if state.kind == FeedKind.MANUAL else timedelta(seconds=int(LONGEST_WAIT_SECONDS * state.speed))
+
+
+def price_age(at: datetime, *, now: datetime, lead: timedelta) -> int:
+    """Return the age of a price in trading seconds; 0 within the lead (see `waiting_lead`), -1 from further ahead."""
+    if at > now:
+        return 0 if at - now <= lead else -1
+    return trading_seconds_between(at, now)
 
 
 def describe(state: ClockState, now: datetime) -> str:

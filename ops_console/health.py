@@ -16,7 +16,6 @@ from django.views.decorators.http import require_safe
 
 from execution.models import Account, Position
 from execution.selectors import desk_account
-from marketdata import calendar
 from marketdata.clock import wall_now
 from marketdata.models import Instrument, Quote
 from ops_console.api.wire import encode
@@ -144,11 +143,7 @@ def _prices(account: Account, now: datetime) -> Check:
     market_at = account.feed.market_now(now)
     oldest = int(limit_book().resolve(strategy="", symbol="").account.max_price_age_seconds)
     quotes = dict(Quote.objects.filter(feed=account.feed, last__isnull=False).values_list("instrument__symbol", "at"))
-    fresh = {
-        symbol
-        for symbol, at in quotes.items()
-        if at <= market_at and calendar.trading_seconds_between(at, market_at) <= oldest
-    }
+    fresh = {symbol for symbol, at in quotes.items() if 0 <= account.feed.price_age(at, market_at) <= oldest}
     held = set(
         Position.objects.filter(account=account).exclude(quantity=0).values_list("instrument__symbol", flat=True)
     )

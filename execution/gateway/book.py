@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from marketdata import calendar
+from marketdata.clock import price_age
 from risk.selectors import breaker_state, limit_book
 from risk.types import (
     Case,
@@ -234,13 +235,8 @@ class Book:
         if row.price is None:
             return None
         last, bid, ask, at = row.price
-        return PriceView(last=last, bid=bid, ask=ask, at=at, age_seconds=self._age_seconds(at))
-
-    def _age_seconds(self, at: datetime) -> int:
-        """Return trading seconds since the price; -1 for one from further ahead than the order may have waited."""
-        if at > self.market_at:
-            return 0 if at - self.market_at <= self.account.price_lead else -1
-        return calendar.trading_seconds_between(at, self.market_at)
+        age = price_age(at, now=self.market_at, lead=self.account.price_lead)
+        return PriceView(last=last, bid=bid, ask=ask, at=at, age_seconds=age)
 
     def _state(self, intent: OrderIntent, row: ItemRow) -> TradingState:
         relevant = {"global", self.account.scope, f"strategy:{intent.strategy}"}

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from marketdata.clock import ClockState, describe, market_now
+from marketdata.clock import ClockState, describe, market_now, price_age, waiting_lead
 from marketdata.models.instruments import Instrument
 from marketdata.types import FeedKind, FeedState
 
@@ -80,6 +80,10 @@ class Feed(models.Model):
     def market_now(self, wall_now: datetime) -> datetime:
         """Return market time at a wall instant."""
         return market_now(self.clock_state(), wall_now)
+
+    def price_age(self, at: datetime, market_at: datetime) -> int:
+        """Return the age of one of its prices in trading seconds; -1 for one that cannot be known yet."""
+        return price_age(at, now=market_at, lead=waiting_lead(self.clock_state()))
 
     def described(self, wall_now: datetime) -> str:
         """Say in a line which market time it is."""

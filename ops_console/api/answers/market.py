@@ -6,7 +6,6 @@ from typing import Any
 
 from rest_framework import serializers
 
-from marketdata import calendar
 from marketdata.models import Feed, Quote
 from marketdata.types import FeedState
 from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape, page_of
@@ -50,17 +49,17 @@ class BarSerializer(Shape):
 BarPageSerializer = page_of(BarSerializer, "BarPageSerializer")
 
 
-def quote_answer(quote: Quote, *, market_at: datetime, oldest: int) -> Answer:
+def quote_answer(feed: Feed, quote: Quote, *, market_at: datetime, oldest: int) -> Answer:
     """Return one quote with its age at the market time; a quote of the future counts as stale."""
-    age = calendar.trading_seconds_between(quote.at, market_at) if quote.at <= market_at else 0
+    age = feed.price_age(quote.at, market_at)
     return {
         "symbol": quote.instrument.symbol,
         "bid": quote.bid,
         "ask": quote.ask,
         "last": quote.last,
         "at": quote.at,
-        "age_seconds": age,
-        "is_stale": age > oldest or quote.at > market_at,
+        "age_seconds": max(age, 0),
+        "is_stale": not 0 <= age <= oldest,
         "source": quote.source,
     }
 
@@ -72,7 +71,7 @@ def quotes_answer(feed: Feed, quotes: list[Quote], *, market_at: datetime, oldes
         "feed": feed.name,
         "feed_state": feed.state,
         "market_at": market_at,
-        "quotes": [quote_answer(quote, market_at=market_at, oldest=oldest) for quote in quotes],
+        "quotes": [quote_answer(feed, quote, market_at=market_at, oldest=oldest) for quote in quotes],
         "missing": [symbol for symbol in wanted if symbol not in found],
     }
 
