@@ -13,7 +13,9 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connection
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.abc import Transformer
+from psycopg.adapt import PyFormat
+from psycopg.adapt import Transformer as new_transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
@@ -62,7 +64,7 @@ def run(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     connection.ensure_connection()
     raw = connection.connection
     with connection.wrap_database_errors:
-        session = _sessions.get(raw) or _sessions.setdefault(raw, Session(Transformer(raw), {}))
+        session = _sessions.get(raw) or _sessions.setdefault(raw, Session(new_transformer(raw), {}))
         if not raw.autocommit and raw.pgconn.transaction_status == TransactionStatus.IDLE:
             _checked(raw, raw.pgconn.exec_(b"BEGIN"))
         text, names, formats = positional(statement)
@@ -80,7 +82,8 @@ def _execute(
         name = f"gateway_{next(_numbers)}".encode()
         _checked(raw, raw.pgconn.prepare(name, text, types))
         prepared[text, types] = name
-    result = _checked(raw, raw.pgconn.exec_prepared(name, sent, transformer.formats))
+    # A None among the values is SQL NULL, which the stubs do not know.
+    result = _checked(raw, raw.pgconn.exec_prepared(name, sent, transformer.formats))  # type: ignore[arg-type]
     transformer.set_pgresult(result)
     return transformer.load_rows(0, result.ntuples, tuple)
 

@@ -652,7 +652,10 @@ def test_a_batch_takes_position_rows_in_the_order_everybody_does() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_control_a_batch_that_takes_rows_in_its_own_order_deadlocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, _, rest = statements.WRITE_ORDERS.partition("    ORDER BY (SELECT e.id")
-    monkeypatch.setattr(statements, "WRITE_ORDERS", before + rest[rest.index("    ON CONFLICT") :])
+    before, found, rest = statements.WRITE_ORDERS.partition("    ORDER BY (SELECT e.id")
+    assert found
+    # The other way round: without any order it is the plan's, which may happen to be everybody's.
+    backwards = found.replace("e.id", "-e.id")
+    monkeypatch.setattr(statements, "WRITE_ORDERS", before + backwards + rest)
     answers = batch_against_somebody_who_locks_rows(make_account())
     assert sum(isinstance(answer, OperationalError) for answer in answers) == 1
