@@ -55,6 +55,8 @@ class Command(WorkerCommand):
             self.sent += report.sent
             if not report.did_something:
                 break
+        # The answer to a cancel comes as a report: who pressed the kill switch should not wait for the next tick.
+        apply_reports(account=account, broker=broker, wall_now=wall_now())
         self._resolve(account, broker)
 
     def wait(self) -> None:
@@ -82,10 +84,10 @@ class Command(WorkerCommand):
         return True
 
     def _resolve(self, account: Account, broker: Broker) -> None:
-        """Ask about unanswered orders and missed reports now and then."""
+        """Ask about unanswered orders now and then."""
         now = wall_now()
         if self.resolved_at is not None and now - self.resolved_at < RESOLVE_EVERY:
             return
         self.resolved_at = now
-        resolve_unanswered(account=account, broker=broker, wall_now=now)
-        apply_reports(account=account, broker=broker, wall_now=now)
+        if resolve_unanswered(account=account, broker=broker, wall_now=now):
+            apply_reports(account=account, broker=broker, wall_now=now)
