@@ -16,6 +16,8 @@ NOT_LOGGED_IN, NOT_ALLOWED, NO_LONGER_ALLOWED = 4401, 4403, 4401
 class ConsoleConsumer(AsyncWebsocketConsumer):
     """One open page. The only thing it may say is `{"type": "resync"}`, after a gap in the numbers."""
 
+    # The hub fans out in the process itself: a page must open when Redis, and with it the channel layer, is away.
+    channel_layer_alias = "none"
     hub: Hub | None = None
     subscriber: Subscriber | None = None
     sender: asyncio.Task[None] | None = None

@@ -32,6 +32,15 @@ from tests.ops_console.conftest import PASSWORD, make_person
 pytestmark = pytest.mark.django_db(transaction=True)
 SECOND = 1.0
 DEAD_REDIS = "redis://127.0.0.1:1/0"
+
+
+def take_redis_away(settings: Settings) -> None:
+    """Point everything that speaks to Redis, the channel layer too, at a port where nobody answers."""
+    settings.REDIS_URL = DEAD_REDIS
+    layer = settings.CHANNEL_LAYERS["default"]
+    settings.CHANNEL_LAYERS = {"default": layer | {"CONFIG": {"hosts": [{"address": DEAD_REDIS}]}}}
+
+
 REASON = "seen on two screens"
 ORIGIN = (b"origin", b"http://testserver")
 
@@ -132,7 +141,7 @@ def test_the_snapshot_is_what_a_page_that_is_loaded_now_shows(browser: Client, d
 @pytest.mark.parametrize("redis", ["there", "away"])
 def test_an_engaged_switch_shows_within_a_second(browser: Client, settings: Settings, redis: str) -> None:
     if redis == "away":
-        settings.REDIS_URL = DEAD_REDIS
+        take_redis_away(settings)
 
     async def test() -> None:
         async with opened(browser) as socket:
@@ -204,7 +213,7 @@ def publish(url: str, batch: dict[str, Any]) -> None:
 
 
 def test_without_redis_prices_come_from_the_database(browser: Client, desk: Account, settings: Settings) -> None:
-    settings.REDIS_URL = DEAD_REDIS
+    take_redis_away(settings)
 
     async def test() -> None:
         async with opened(browser) as socket:
