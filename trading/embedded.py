@@ -41,7 +41,7 @@ OPERATOR_COMMANDS = frozenset({"kill_switch", "breaker", "cancel_all", "limits",
 SETTINGS = {
     "listen_addresses": "''",
     "port": str(POSTGRES_PORT),
-    "max_connections": "200",
+    "max_connections": "400",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "max_parallel_workers_per_gather": "0",  # small queries on few cores
