@@ -122,7 +122,7 @@ REDIS_PREFIX = "portcullis"
 # planning them anew, which takes longer than running them.
 
 POOLED = PROCESS_ROLE == "web"
-# That plan may be made while the tables are still small: a sequential scan chosen then would stay, so none is preferred.
+# That plan may be made while the tables are still small: a sequential scan chosen then would stay.
 options: dict[str, Any] = {"options": "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"}
 if PROCESS_ROLE in {"web", "api"}:  # a request answers 503 rather than wait for a lock whose holder hangs
     options["options"] += " -c lock_timeout=4s"
