@@ -25,12 +25,6 @@ class IllegalTransition(ExecutionError):
     code = "illegal_transition"
 
 
-class UnknownStrategy(ExecutionError):
-    """There is no strategy of that name."""
-
-    code = "unknown_strategy"
-
-
 class OrderUnstorable(ExecutionError):
     """A broker's report does not fit the order; it is kept as refused, never booked."""
 
