@@ -9,9 +9,12 @@ from decimal import Decimal
 
 from execution.ledger import rounded
 from execution.models import Order, Position
+from execution.models.orders import LegRole, OrderClass
+from execution.states import OrderStatus
 from risk.types import Side
 
 ZERO = Decimal(0)
+HOLDS_NOTHING = frozenset({OrderStatus.HELD, OrderStatus.PENDING_REPLACE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,23 @@ def reserve(*, side: str, leaves: Decimal, price: Decimal, loss_per_share: Decim
 
 
 def reservation_of(order: Order) -> Reservation:
-    """Return what the order holds now; nothing once it is over."""
-    if not order.is_open:
+    """Return what the order holds now; nothing once it is over, and nothing where another order holds for it.
+
+    A held leg cannot trade yet; of two legs one cancels the other, so the take profit holds for both; an original whose
+    replacement is open is covered by its successor.
+    """
+    if order.status in HOLDS_NOTHING or not order.is_open or _sibling_holds(order):
         return Reservation()
     return reserve(
         side=order.side,
-        leaves=order.leaves_quantity,
+        leaves=max(order.leaves_quantity, order.cover_quantity or ZERO),
         price=order.reserve_price,
         loss_per_share=order.loss_per_share,
     )
+
+
+def _sibling_holds(order: Order) -> bool:
+    return order.leg_role == LegRole.STOP_LOSS and order.order_class in (OrderClass.BRACKET, OrderClass.OCO)
 
 
 def apply(position: Position, change: Reservation) -> None:

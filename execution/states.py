@@ -15,6 +15,7 @@ class OrderStatus(TextChoices):
     """Where an order stands, in our words; a broker's words are mapped in its adapter."""
 
     PENDING = "pending", "pending (stored, not sent)"
+    HELD = "held", "held (waits for its entry to fill)"
     DENIED = "denied", "denied (our risk)"
     SUBMITTED = "submitted", "submitted (sent, no answer yet)"
     ACCEPTED = "accepted", "accepted"
@@ -35,7 +36,21 @@ _WORKING_ENDS = {S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.REPLACED}
 
 # A self-loop is a fact that moves numbers but not the status: another partial fill, or a fill that arrives late.
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
-    S.PENDING: frozenset({S.SUBMITTED, S.DENIED, S.CANCELED, S.EXPIRED, S.DRY_RUN}),
+    S.PENDING: frozenset({S.SUBMITTED, S.DENIED, S.CANCELED, S.EXPIRED, S.DRY_RUN, S.REPLACED}),
+    # A leg goes to the broker with its entry and works there when the entry has filled; it falls with the entry.
+    S.HELD: frozenset(
+        {
+            S.ACCEPTED,
+            S.PARTIALLY_FILLED,
+            S.FILLED,
+            S.PENDING_CANCEL,
+            S.CANCELED,
+            S.EXPIRED,
+            S.REJECTED,
+            S.DENIED,
+            S.DRY_RUN,
+        }
+    ),
     # Back to pending only when the broker has proved that it knows no such id: the order passes the second look again.
     S.SUBMITTED: frozenset({S.PENDING, S.ACCEPTED, S.PARTIALLY_FILLED, S.PENDING_CANCEL, *_WORKING_ENDS}),
     S.ACCEPTED: frozenset({S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE, *_WORKING_ENDS}),
@@ -52,7 +67,7 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.DRY_RUN: frozenset(),
 }
 
-INITIAL: frozenset[OrderStatus] = frozenset({S.PENDING, S.DENIED})
+INITIAL: frozenset[OrderStatus] = frozenset({S.PENDING, S.HELD, S.DENIED})
 TERMINAL: frozenset[OrderStatus] = frozenset(
     {S.DENIED, S.FILLED, S.CANCELED, S.REPLACED, S.EXPIRED, S.REJECTED, S.DRY_RUN}
 )

@@ -89,6 +89,8 @@ class OrderIntent:
     """What somebody wants to trade, before anybody has judged it; values may be nonsense and are checked by the gate.
 
     `quantity` in shares; prices in account currency a share. `source_ref` names what wanted it (a run, a user).
+    `order_class` and `leg_role` belong to groups (bracket, oco, oto). `replaces_id` is the order whose terms this one
+    changes, `cover_quantity` the shares that it holds for both until the broker has decided.
     """
 
     strategy: str
@@ -107,6 +109,10 @@ class OrderIntent:
     source_ref: str = ""
     parent_id: int | None = None
     slice_number: int | None = None
+    order_class: str = ""
+    leg_role: str = ""
+    replaces_id: int | None = None
+    cover_quantity: Decimal | None = None
 
     @property
     def sign(self) -> int:

@@ -22,6 +22,7 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 BrokerOrderStatus = Literal[
+    "held",
     "accepted",
     "partially_filled",
     "filled",
@@ -32,7 +33,23 @@ BrokerOrderStatus = Literal[
     "replaced",
     "pending_replace",
 ]
-ReportKind = Literal["accepted", "fill", "canceled", "expired", "rejected", "cancel_rejected", "replaced"]
+ReportKind = Literal[
+    "accepted", "fill", "canceled", "expired", "rejected", "cancel_rejected", "replaced", "replace_rejected"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRequest:
+    """One held leg of a group; side is the opposite of the entry's, quantity and time in force are the same.
+
+    A broker may name its legs itself: the ledger knows them by `role` until it has learnt their `broker_order_id`.
+    """
+
+    role: str
+    """`take_profit` (a limit order) or `stop_loss` (a stop, or with a limit price a stop-limit order)."""
+    client_order_id: str
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +68,34 @@ class OrderRequest:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     extended_hours: bool = False
+    order_class: str = ""
+    """Empty, or `bracket`, `oco`, `oto`: then `legs` are held until the order has filled (an OCO's works beside it)."""
+    legs: tuple[LegRequest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceRequest:
+    """The terms that an order at the broker shall have from now on, under a new id.
+
+    `quantity` is the new total: what the original has filled until the broker replaces it counts against it.
+    """
+
+    client_order_id: str
+    """Of the successor; used once for ever like any other."""
+    original_client_order_id: str
+    original_broker_order_id: str
+    quantity: Decimal
+    time_in_force: str
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOrder:
-    """The broker's present view of one order."""
+    """The broker's present view of one order.
+
+    `role` is that of a leg, as far as the broker tells; `legs` are there when the broker shows them with the order.
+    """
 
     client_order_id: str
     broker_order_id: str
@@ -67,6 +107,8 @@ class BrokerOrder:
     average_fill_price: Decimal | None
     updated_at: datetime
     reason: str = ""
+    role: str = ""
+    legs: tuple[BrokerOrder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +116,8 @@ class BrokerReport:
     """One thing that happened to an order at the broker.
 
     `broker_execution_id`, `quantity`, `price` and `fee` belong to fills and are of this execution alone;
-    `cumulative_quantity` is the order's filled quantity after the report, whatever its kind.
+    `cumulative_quantity` is the order's filled quantity after the report, whatever its kind. A `replaced` report is the
+    original's. An order is found by `client_order_id`, or by `broker_order_id` where the broker chose the former.
     """
 
     sequence: int
@@ -101,12 +144,17 @@ class BrokerPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAccount:
-    """The broker's view of the account; `equity` is None where the broker keeps no marks."""
+    """The broker's view of the account; `equity` is None where the broker keeps no marks.
+
+    `suspended` says whether the account's owner has told the broker to take no orders (the second lock beside the kill
+    switch), None where a broker has no such lock.
+    """
 
     account_number: str
     cash: Decimal
     equity: Decimal | None = None
     trading_blocked: bool = False
+    suspended: bool | None = None
 
 
 class BrokerError(Exception):
@@ -137,6 +185,13 @@ class OrderNotFound(BrokerRejected):
 
     def __init__(self, client_order_id: str) -> None:
         super().__init__(f"no order with client_order_id {client_order_id}", code="order_not_found")
+
+
+class OrderNotReplaceable(BrokerRejected):
+    """The order is finished, or in a state that takes no new terms; ask for it with `find`."""
+
+    def __init__(self, client_order_id: str, status: str) -> None:
+        super().__init__(f"order {client_order_id} is {status}", code="order_not_replaceable")
 
 
 class OrderNotCancelable(BrokerRejected):
@@ -176,8 +231,21 @@ class Broker(Protocol):
         """Return for how long after a submit a missing order proves nothing (read-after-write lag), seconds."""
         ...
 
+    @property
+    def submit_batch_size(self) -> int:
+        """Return how many orders may be claimed at once.
+
+        Few where each costs a round trip that may hang: kill switch and cancels are looked at between two claims.
+        """
+        ...
+
+    @property
+    def pause_seconds(self) -> Decimal:
+        """Return for how long no new order shall be sent (rate budget, back-off); 0 is at once. Cancels do not wait."""
+        ...
+
     def submit(self, request: OrderRequest, *, at: datetime) -> BrokerOrder:
-        """Send one order.
+        """Send one order with its legs.
 
         :raises BrokerRejected: refused for good; `DuplicateClientOrderId` when the id was used before
         :raises BrokerUnavailable: nothing was sent
@@ -192,11 +260,28 @@ class Broker(Protocol):
         """
         ...
 
+    def replace(self, request: ReplaceRequest, *, at: datetime) -> BrokerOrder:
+        """Ask for new terms; returns the successor. Whether the original gave way comes as a report.
+
+        :raises OrderNotFound: no such original
+        :raises OrderNotReplaceable: the original is finished or busy
+        :raises BrokerRejected, BrokerUnavailable, BrokerOutcomeUnknown: as `submit`, with the successor's id
+        """
+        ...
+
     def cancel(self, *, client_order_id: str, broker_order_id: str, at: datetime) -> None:
         """Ask for a cancel; the outcome comes as a report. `broker_order_id` may be empty when it was never learnt.
 
         :raises OrderNotFound: no such order
         :raises OrderNotCancelable: the order is finished
+        :raises BrokerUnavailable: not now (no connection, or a replace is under way): ask again
+        """
+        ...
+
+    def suspend(self, suspended: bool) -> None:
+        """Tell the broker to take no orders of the account at all, or to take them again; no-op where it cannot.
+
+        :raises BrokerUnavailable: ask again
         """
         ...
 

@@ -15,6 +15,7 @@ from execution.brokers.base import (
     BrokerReport,
     OrderNotFound,
     OrderRequest,
+    ReplaceRequest,
 )
 
 
@@ -24,6 +25,8 @@ class DryRunBroker:
     name = "dry_run"
     is_dry_run = True
     not_found_grace_seconds = 0
+    submit_batch_size = 500
+    pause_seconds = Decimal(0)
 
     def __init__(self, account_name: str, *, starting_cash: Decimal) -> None:
         """Bind to the account, which keeps its starting cash (account currency) for ever."""
@@ -40,6 +43,16 @@ class DryRunBroker:
     def submit_many(self, requests: Sequence[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
         """Refuse each."""
         return [refusal() for _ in requests]
+
+    def replace(self, request: ReplaceRequest, *, at: datetime) -> BrokerOrder:
+        """Know no order.
+
+        :raises OrderNotFound: always
+        """
+        raise OrderNotFound(request.original_client_order_id)
+
+    def suspend(self, suspended: bool) -> None:
+        """Do nothing: nothing could leave."""
 
     def cancel(self, *, client_order_id: str, broker_order_id: str, at: datetime) -> None:
         """Know no order.

@@ -15,16 +15,25 @@ CODES_LENGTH, SYMBOL_LENGTH, STRATEGY_LENGTH = 400, 32, 40
 
 
 def order_row(
-    *, position: int, book: Book, case: Case, row: ItemRow, key: str, attempt: int, denials: list[Denial]
+    *,
+    position: int,
+    book: Book,
+    case: Case,
+    row: ItemRow,
+    key: str,
+    attempt: int,
+    denials: list[Denial],
+    entry_position: int | None = None,
 ) -> dict[str, Any]:
     """Return one row of the write statement.
 
     An intent without a usable number or price has no reserve price and is not storable: its decision is kept, with
-    what was asked as text, and no order.
+    what was asked as text, and no order. `entry_position` makes it a leg of the row at that position: it is held.
     """
     intent = case.intent
     storable = case.reserve_price > 0
-    reservation = _reservation(case) if storable and not denials else Reservation()
+    is_leg = entry_position is not None
+    reservation = _reservation(case) if storable and not denials and not is_leg else Reservation()
     return {
         "position": position,
         "strategy": intent.strategy[:STRATEGY_LENGTH],
@@ -36,7 +45,7 @@ def order_row(
         "codes": ",".join(denial.code.value for denial in denials)[:CODES_LENGTH],
         "denials": [denial.as_dict() for denial in denials],
         "decided": decided(case, book),
-        "status": (OrderStatus.DENIED if denials else OrderStatus.PENDING).value,
+        "status": (OrderStatus.DENIED if denials else OrderStatus.HELD if is_leg else OrderStatus.PENDING).value,
         "client_order_id": intent.client_order_id or client_order_id(intent, book.day, attempt),
         "intent_key": key,
         "attempt": attempt,
@@ -47,6 +56,11 @@ def order_row(
         "source_ref": intent.source_ref,
         "parent_id": intent.parent_id,
         "slice_number": intent.slice_number,
+        "order_class": intent.order_class,
+        "leg_role": intent.leg_role,
+        "entry_position": entry_position,
+        "replaces_id": intent.replaces_id,
+        "cover_quantity": _text(intent.cover_quantity),
         "error_code": denials[0].code.value if denials else "",
         "error_message": denials[0].message if denials else "",
         "cap": str(case.limits.strategy.max_position_quantity),
@@ -97,7 +111,7 @@ def decided(case: Case, book: Book) -> dict[str, Any]:
 def _reservation(case: Case) -> Reservation:
     return reserve(
         side=str(case.intent.side),
-        leaves=case.intent.quantity,
+        leaves=max(case.intent.quantity, case.intent.cover_quantity or case.intent.quantity),
         price=case.reserve_price,
         loss_per_share=case.loss_per_share,
     )

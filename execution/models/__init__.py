@@ -1,6 +1,7 @@
 """Tables of the book: who trades, what was ordered, what happened, what is held."""
 
 from execution.models.accounts import Account, AccountDay, Strategy, StrategyDay
+from execution.models.broker import BrokerLink, BrokerMessage
 from execution.models.fills import CashEntry, Fill, RefusedReport
 from execution.models.orders import Order, OrderEvent
 from execution.models.paper import (
@@ -16,6 +17,8 @@ from execution.models.positions import Position, PositionAdjustment
 __all__ = [
     "Account",
     "AccountDay",
+    "BrokerLink",
+    "BrokerMessage",
     "CashEntry",
     "Fill",
     "Order",

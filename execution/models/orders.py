@@ -14,6 +14,19 @@ from risk.models import Decision
 from risk.types import OrderType, Origin, Side, TimeInForce
 
 
+class OrderClass(models.TextChoices):
+    """Orders that come as a group; a simple order has none."""
+
+    BRACKET = "bracket", "bracket (entry, take profit, stop loss)"
+    OCO = "oco", "one cancels the other"
+    OTO = "oto", "one triggers the other"
+
+
+class LegRole(models.TextChoices):
+    TAKE_PROFIT = "take_profit", "take profit"
+    STOP_LOSS = "stop_loss", "stop loss"
+
+
 class Order(models.Model):
     """One order. Its open quantity is the reservation that the position row counts.
 
@@ -41,6 +54,32 @@ class Order(models.Model):
     source_ref = models.CharField(max_length=64, blank=True, default="", help_text="e.g. the run that wanted it")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="slices")
     slice_number = models.PositiveIntegerField(null=True, blank=True)
+
+    order_class = models.CharField(max_length=8, blank=True, default="", db_default="", choices=OrderClass.choices)
+    entry = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="legs",
+        db_index=False,
+        help_text="of a leg: the order whose fill lets it work (an OCO's: the order it works beside)",
+    )
+    leg_role = models.CharField(max_length=12, blank=True, default="", db_default="", choices=LegRole.choices)
+    replaces = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="successors",
+        db_index=False,
+        help_text="the order whose terms this one changes; both live until the broker says which",
+    )
+    cover_quantity = AmountField(
+        null=True,
+        blank=True,
+        help_text="shares that a successor holds for the original too while its replacement is open",
+    )
 
     status = models.CharField(max_length=16, choices=OrderStatus.choices)
     filled_quantity = AmountField(default=Decimal(0))
@@ -107,6 +146,18 @@ class Order(models.Model):
                 condition=Q(status__regex=one_of(OPEN), closed_at__isnull=True)
                 | Q(status__regex=one_of(TERMINAL), closed_at__isnull=False),
             ),
+            models.CheckConstraint(
+                name="order_class_known", condition=Q(order_class="") | Q(order_class__in=OrderClass.values)
+            ),
+            models.CheckConstraint(
+                name="order_leg_has_entry",
+                condition=Q(entry__isnull=True, leg_role="")
+                | Q(entry__isnull=False, leg_role__in=LegRole.values) & ~Q(order_class=""),
+            ),
+            models.CheckConstraint(
+                name="order_cover_is_of_successor",
+                condition=Q(cover_quantity__isnull=True) | Q(cover_quantity__gt=0, replaces__isnull=False),
+            ),
             models.CheckConstraint(name="order_attempt_positive", condition=Q(attempt__gte=1)),
             models.CheckConstraint(
                 name="order_slice_has_parent",
@@ -118,6 +169,8 @@ class Order(models.Model):
             models.Index(name="order_open", fields=["account", "id"], condition=Q(status__in=sorted(OPEN))),
             models.Index(name="order_by_instrument", fields=["account", "instrument", "id"]),
             models.Index(name="order_by_strategy", fields=["account", "strategy", "id"]),
+            models.Index(name="order_legs", fields=["entry"], condition=Q(entry__isnull=False)),
+            models.Index(name="order_successors", fields=["replaces"], condition=Q(replaces__isnull=False)),
             models.Index(name="order_by_date", fields=["account", "trading_date"]),
         )
 

@@ -108,11 +108,13 @@ class PaperOrder(models.Model):
     """
 
     class Status(models.TextChoices):
+        HELD = "held", "held"
         ACCEPTED = "accepted", "accepted"
         PARTIALLY_FILLED = "partially_filled", "partially filled"
         FILLED = "filled", "filled"
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
+        REPLACED = "replaced", "replaced"
 
     WORKING = (Status.ACCEPTED.value, Status.PARTIALLY_FILLED.value)
 
@@ -128,6 +130,14 @@ class PaperOrder(models.Model):
     limit_price = AmountField(null=True, blank=True)
     stop_price = AmountField(null=True, blank=True)
     extended_hours = models.BooleanField(default=False)
+    order_class = models.CharField(max_length=8, blank=True, default="", db_default="")
+    leg_role = models.CharField(max_length=12, blank=True, default="", db_default="")
+    entry = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="legs", db_index=False
+    )
+    replaces = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="successors", db_index=False
+    )
     session_date = models.DateField(help_text="session it was entered for")
     entered_at = models.DateTimeField(help_text="market time")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACCEPTED)
@@ -161,10 +171,22 @@ class PaperOrder(models.Model):
             ),
             models.CheckConstraint(
                 name="paperorder_status_agrees_with_fills",
-                condition=Q(status="accepted", filled_quantity=0)
+                condition=Q(status__in=["accepted", "held"], filled_quantity=0)
                 | Q(status="partially_filled", filled_quantity__gt=0, filled_quantity__lt=F("quantity"))
                 | Q(status="filled", filled_quantity=F("quantity"))
-                | Q(status__in=["canceled", "expired"], filled_quantity__gte=0, filled_quantity__lt=F("quantity")),
+                | Q(
+                    status__in=["canceled", "expired", "replaced"],
+                    filled_quantity__gte=0,
+                    filled_quantity__lt=F("quantity"),
+                ),
+            ),
+            models.CheckConstraint(
+                name="paperorder_leg_has_entry",
+                condition=Q(entry__isnull=True, leg_role="")
+                | Q(entry__isnull=False, leg_role__in=["take_profit", "stop_loss"]) & ~Q(order_class=""),
+            ),
+            models.CheckConstraint(
+                name="paperorder_class_known", condition=Q(order_class__in=["", "bracket", "oco", "oto"])
             ),
             models.CheckConstraint(
                 name="paperorder_executions_agree",
@@ -178,6 +200,7 @@ class PaperOrder(models.Model):
                 fields=["venue", "symbol", "sequence"],
                 condition=Q(status__in=["accepted", "partially_filled"]),
             ),
+            models.Index(name="paperorder_legs", fields=["entry"], condition=Q(entry__isnull=False)),
         )
 
     def __str__(self) -> str:
@@ -192,6 +215,7 @@ class PaperReport(models.Model):
         FILL = "fill", "fill"
         CANCELED = "canceled", "canceled"
         EXPIRED = "expired", "expired"
+        REPLACED = "replaced", "replaced"
 
     venue = models.ForeignKey(PaperVenue, on_delete=models.PROTECT, related_name="reports", db_index=False)
     sequence = models.BigIntegerField()
@@ -222,7 +246,7 @@ class PaperReport(models.Model):
                     fee__gte=0,
                 )
                 | Q(
-                    kind__in=["accepted", "canceled", "expired"],
+                    kind__in=["accepted", "canceled", "expired", "replaced"],
                     broker_execution_id__isnull=True,
                     quantity__isnull=True,
                     price__isnull=True,

@@ -35,6 +35,7 @@ ORDER_FIELDS = (
     "closed_at",
     "cancel_requested_at",
     "cancel_sent_at",
+    "cover_quantity",
 )
 POSITION_FIELDS = (
     "quantity",

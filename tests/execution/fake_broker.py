@@ -31,6 +31,9 @@ class FakeBroker:
     is_dry_run: bool = False
     not_found_grace_seconds: int = 0
     name: str = "fake"
+    submit_batch_size: int = 500
+    pause_seconds: Decimal = ZERO
+    suspended: bool = False
     received: list[str] = field(default_factory=list)
     cancels: list[str] = field(default_factory=list)
     orders: dict[str, BrokerOrder] = field(default_factory=dict)

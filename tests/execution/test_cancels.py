@@ -50,7 +50,7 @@ def test_what_was_never_sent_is_canceled_here_and_now() -> None:
     assert_books_balance(account)
 
 
-@pytest.mark.parametrize("status", ["submitted", "accepted", "partially_filled", "pending_replace"])
+@pytest.mark.parametrize("status", ["submitted", "accepted", "partially_filled"])
 def test_what_the_broker_may_hold_is_asked_for_and_stays_reserved(status: str) -> None:
     account, _ = desk()
     order = make_order(account)

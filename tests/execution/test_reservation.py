@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from execution.ledger import rounded
 from execution.models import Order, Position
-from execution.reservation import Reservation, apply, reservation_of, reserve
+from execution.reservation import HOLDS_NOTHING, Reservation, apply, reservation_of, reserve
 from execution.states import OPEN, TERMINAL, OrderStatus
 
 D = Decimal
@@ -49,9 +49,24 @@ def test_an_order_that_is_over_holds_nothing(status: OrderStatus) -> None:
     assert reservation_of(order(status=status)) == Reservation()
 
 
-@pytest.mark.parametrize("status", sorted(OPEN))
-def test_an_order_holds_its_leaves_in_every_open_status(status: OrderStatus) -> None:
+@pytest.mark.parametrize("status", sorted(OPEN - HOLDS_NOTHING))
+def test_an_order_holds_its_leaves_in_every_other_open_status(status: OrderStatus) -> None:
     assert reservation_of(order(status=status)).buy_quantity == 10
+
+
+@pytest.mark.parametrize("status", sorted(HOLDS_NOTHING))
+def test_a_held_leg_and_a_covered_original_hold_nothing(status: OrderStatus) -> None:
+    assert reservation_of(order(status=status)) == Reservation()
+
+
+def test_a_successor_holds_what_its_original_may_still_trade() -> None:
+    assert reservation_of(order(cover_quantity=D(15))).buy_quantity == 15
+
+
+def test_of_two_legs_of_which_one_cancels_the_other_one_holds() -> None:
+    assert reservation_of(order(order_class="bracket", leg_role="stop_loss")) == Reservation()
+    assert reservation_of(order(order_class="bracket", leg_role="take_profit")).buy_quantity == 10
+    assert reservation_of(order(order_class="oto", leg_role="stop_loss")).buy_quantity == 10
 
 
 amounts = st.decimals(min_value=D("0.00000001"), max_value=D(10_000), places=8)

@@ -20,7 +20,9 @@ from execution.brokers.base import (
     BrokerUnavailable,
     OrderNotCancelable,
     OrderNotFound,
+    OrderNotReplaceable,
     OrderRequest,
+    ReplaceRequest,
 )
 from execution.brokers.paper.actions import pay_venue_dividend, split_venue
 from execution.brokers.paper.book import VenueBook
@@ -45,6 +47,8 @@ class PaperBroker:
     name = "paper"
     is_dry_run = False
     not_found_grace_seconds = 0
+    submit_batch_size = 500
+    pause_seconds = Decimal(0)
 
     def __init__(self, account_name: str, *, starting_cash: Decimal = DEFAULT_CASH) -> None:
         """Bind to the account; its venue is opened with `starting_cash` (account currency) on first use."""
@@ -69,6 +73,16 @@ class PaperBroker:
         with database_failure_as(BrokerOutcomeUnknown), venue_transaction():
             answers = enter_orders(venue=self._lock(), requests=requests, at=at)
         return [order_view(answer) if isinstance(answer, PaperOrder) else answer for answer in answers]
+
+    def replace(self, request: ReplaceRequest, *, at: datetime) -> BrokerOrder:
+        """Refuse.
+
+        :raises OrderNotReplaceable: always
+        """
+        raise OrderNotReplaceable(request.original_client_order_id, "not replaceable here")
+
+    def suspend(self, suspended: bool) -> None:
+        """Do nothing: the kill switch stands right in front of this exchange."""
 
     def cancel(self, *, client_order_id: str, broker_order_id: str, at: datetime) -> None:
         """Cancel at once what is left of an order. Locks: the venue.
