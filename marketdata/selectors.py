@@ -24,9 +24,9 @@ def default_feed() -> Feed:
     :raises FeedMissingError: nothing has been set up yet
     """
     try:
-        return Feed.objects.get(name=Feed.MAIN)
+        return Feed.objects.get(name=settings.DESK_FEED)
     except Feed.DoesNotExist:
-        raise FeedMissingError(f"there is no feed {Feed.MAIN!r}: start the platform once") from None
+        raise FeedMissingError(f"there is no feed {settings.DESK_FEED!r}: start the platform once") from None
 
 
 def latest_price(

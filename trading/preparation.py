@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from io import StringIO
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
@@ -16,6 +17,7 @@ from marketdata.services.feeds import continue_after_downtime, set_feed_speed
 from marketdata.services.sample import import_sample
 from marketdata.types import FeedKind
 from trading.services.bootstrap import bootstrap
+from trading.services.broker_desk import look_at_broker
 from trading.services.start_line import hold
 
 Say = Callable[[str], None]
@@ -32,17 +34,26 @@ def step(say: Say, name: str) -> Iterator[None]:
 
 
 def prepare(*, say: Say, speed: Decimal | None = None) -> dict[str, str]:
-    """Bring the database up to date, fill an empty one, and return the passwords of people made just now."""
+    """Bring the database up to date, fill an empty one, and return the passwords of people made just now.
+
+    Where the trading mode has a broker on a network, it is asked first: without an answer nothing is begun.
+    :raises BrokerError, ClockRefusedError: the broker cannot be asked, or is not the one that was met first
+    """
+    view = None
+    if settings.BROKER_MODE:
+        with step(say, "broker answers"):
+            view = look_at_broker()
     with step(say, "database up to date"):
         call_command("migrate", verbosity=0, interactive=False)
     with step(say, "feed, account, strategies"):
-        feed = bootstrap(wall_now=wall_now()).feed
+        feed = bootstrap(wall_now=wall_now(), view=view).feed
     if coverage().is_empty():
         with step(say, "sample bars imported"):
             import_sample(wall_now=wall_now())
     with step(say, "people"):
         passwords = create_first_people()
-    start_feed(feed, speed)
+    if view is None:
+        start_feed(feed, speed)
     return passwords
 
 

@@ -42,6 +42,8 @@ TRADING_MODES = ("dry_run", "paper", "alpaca_paper", "alpaca_live")
 TRADING_MODE = env.choice("TRADING_MODE", "paper", TRADING_MODES)
 if env.boolean("DRY_RUN", default=False):
     TRADING_MODE = "dry_run"
+BROKER_MODE = TRADING_MODE.startswith("alpaca")  # the market and the other book are somebody else's
+DESK_FEED = TRADING_MODE if BROKER_MODE else "main"  # each market view has one clock for ever
 LIVE_TRADING_ACCOUNT = env.text("LIVE_TRADING_ACCOUNT")
 STRATEGY_ID = env.text("STRATEGY_ID")
 CAPITAL = env.decimal("CAPITAL", "100000", above="0", maximum="1000000000")
@@ -64,7 +66,7 @@ ALPACA_BASE_URL = env.address("ALPACA_BASE_URL", ("https", "http"))
 ALPACA_DATA_URL = env.address("ALPACA_DATA_URL", ("https", "http"))
 ALPACA_STREAM_URL = env.address("ALPACA_STREAM_URL", ("wss", "ws"))
 
-if TRADING_MODE.startswith("alpaca") and not (ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY):
+if BROKER_MODE and not (ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY):
     env.complain("ALPACA_API_KEY_ID, ALPACA_API_SECRET_KEY", "", f"both set when TRADING_MODE is {TRADING_MODE}")
 if TRADING_MODE == "alpaca_live" and not LIVE_TRADING_ACCOUNT:
     env.complain("LIVE_TRADING_ACCOUNT", "", "the account number at the broker when TRADING_MODE is alpaca_live")

@@ -1,24 +1,27 @@
 """Set up feeds and steer their clocks. Market time never jumps backward, whatever is changed."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
 
 from marketdata.calendar import session_close, session_open
-from marketdata.clock import AFTER_CLOSE, BEFORE_OPEN, market_now
+from marketdata.clock import AFTER_CLOSE, BEFORE_OPEN, ClockState, market_now
 from marketdata.errors import ClockRefusedError, FeedMissingError
 from marketdata.models import Feed
 from marketdata.types import FeedKind, FeedState
 
 SAMPLE_REPLAY = (date(2012, 1, 3), date(2013, 3, 1))
 SAMPLE_SPEED = Decimal(390)
+CLOCK_STEP_BACK = timedelta(minutes=5)
+"""How far (market time) a clock that is followed may step back: what a pause took, measured a moment apart."""
 
 
 @transaction.atomic
 def ensure_main_feed(
     *,
     wall_now: datetime,
+    name: str = Feed.MAIN,
     kind: FeedKind = FeedKind.REPLAY,
     first: date = SAMPLE_REPLAY[0],
     last: date | None = SAMPLE_REPLAY[1],
@@ -29,10 +32,52 @@ def ensure_main_feed(
     :raises ClockRefusedError: it exists with another kind
     """
     wanted = _replay_fields(first, last, speed, wall_now) if kind == FeedKind.REPLAY else {}
-    feed, _ = Feed.objects.get_or_create(name=Feed.MAIN, defaults={"kind": kind, **wanted})
+    feed, _ = Feed.objects.get_or_create(name=name, defaults={"kind": kind, **wanted})
     if feed.kind != kind:
-        raise ClockRefusedError(f"feed {Feed.MAIN} is {feed.kind}, not {kind}: its history would change its meaning")
+        raise ClockRefusedError(f"feed {name} is {feed.kind}, not {kind}: its history would change its meaning")
     return feed
+
+
+@transaction.atomic
+def follow_clock(*, name: str, state: ClockState | None, wall_now: datetime) -> Feed:
+    """Return the feed of a desk whose broker tells the time, made to follow it.
+
+    `state` is the clock of a broker that replays the past, None of one that lives in the present. Nobody here steers
+    such a feed. Locks: the feed.
+    :raises ClockRefusedError: the broker changed between past and present, or its clock went back
+    """
+    kind = FeedKind.REAL if state is None else FeedKind.REPLAY
+    feed = Feed.objects.select_for_update(of=("self",), no_key=True).filter(name=name).first()
+    if feed is None:
+        return Feed.objects.create(name=name, kind=kind, **_followed_fields(state))
+    if feed.kind != kind:
+        raise ClockRefusedError(
+            f"feed {name} is {feed.kind} and the broker's clock {kind}: a desk of its own needs a database of its own"
+        )
+    if state is None or feed.clock_state() == state:
+        return feed
+    before, after = feed.market_now(wall_now), market_now(state, wall_now)
+    if after < before - CLOCK_STEP_BACK:
+        raise ClockRefusedError(
+            f"the broker's clock went back from {before.isoformat()} to {after.isoformat()}:"
+            " start it where it was, or use a database of its own"
+        )
+    for field, value in _followed_fields(state).items():
+        setattr(feed, field, value)
+    feed.save(update_fields=list(_followed_fields(state)))
+    return feed
+
+
+def _followed_fields(state: ClockState | None) -> dict[str, object]:
+    if state is None:
+        return {}
+    return {
+        "start_at": state.start_at,
+        "end_at": state.end_at,
+        "speed": state.speed,
+        "anchor_at": state.anchor_at,
+        "paused_at": state.paused_at,
+    }
 
 
 @transaction.atomic

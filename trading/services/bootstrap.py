@@ -9,20 +9,28 @@ from django.db import transaction
 from execution.models import Account, Order, Strategy
 from execution.services.accounts import ensure_strategy, open_account
 from marketdata.services.feeds import ensure_main_feed
-from marketdata.types import FeedKind
 from risk.services import kill_switch
 from signals.strategies.registry import strategy_names
+from trading.services.broker_desk import BrokerView, ensure_broker_desk
 
 SYSTEM = "system"
-BROKER_MODES = frozenset({Account.Mode.ALPACA_PAPER, Account.Mode.ALPACA_LIVE})
 
 
 @transaction.atomic
-def bootstrap(*, wall_now: datetime) -> Account:
-    """Make feed, desk account, strategies and the first state of the kill switch; return the desk's account."""
+def bootstrap(*, wall_now: datetime, view: BrokerView | None = None) -> Account:
+    """Make feed, desk account, strategies and the first state of the kill switch; return the desk's account.
+
+    `view` is what the broker said, where the trading mode has one on a network.
+    """
+    prepare_installation(wall_now=wall_now)
+    return ensure_desk(wall_now=wall_now) if view is None else ensure_broker_desk(view=view, wall_now=wall_now)
+
+
+@transaction.atomic
+def prepare_installation(*, wall_now: datetime) -> None:
+    """Make what every account needs: strategies and the first state of the kill switch."""
     release_new_installation(wall_now=wall_now)
     ensure_strategies()
-    return ensure_desk(wall_now=wall_now)
 
 
 def ensure_strategies() -> list[Strategy]:
@@ -40,9 +48,9 @@ def ensure_strategies() -> list[Strategy]:
 
 
 def ensure_desk(*, wall_now: datetime) -> Account:
-    """Make the desk's feed and its account, named after the trading mode."""
+    """Make the feed and the account of a desk at the built-in exchange, named after the trading mode."""
     mode = str(settings.TRADING_MODE)
-    feed = ensure_main_feed(wall_now=wall_now, kind=FeedKind.REAL if mode in BROKER_MODES else FeedKind.REPLAY)
+    feed = ensure_main_feed(wall_now=wall_now)
     return open_account(
         name=mode,
         mode=mode,

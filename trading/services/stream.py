@@ -52,7 +52,7 @@ class Step:
 def step(*, feed: Feed, provider: ReplayProvider, wall_now: datetime) -> Step:
     """Bring the feed's accounts up to its market time. Locks: as the services it calls, none across them."""
     market_at = feed.market_now(wall_now)
-    progress = _progress(feed)
+    progress = progress_of(feed)
     desks = [
         Desk.of(account, provider) for account in Account.objects.filter(feed=feed, mode__in=SIMULATED).order_by("pk")
     ]
@@ -62,10 +62,10 @@ def step(*, feed: Feed, provider: ReplayProvider, wall_now: datetime) -> Step:
     for at, day, boundary in passed:
         for desk in desks:
             _cross(desk, day, boundary, wall_now)
-        _save(progress, at)
+        save_progress(progress, at)
     quotes = _tick(feed, desks, provider, progress.processed_at, market_at, wall_now)
     if market_at > progress.processed_at:
-        _save(progress, market_at)
+        save_progress(progress, market_at)
     record_tick(feed=feed, wall_now=wall_now)
     return Step(market_at, quotes, [(day, boundary) for _, day, boundary in passed])
 
@@ -113,17 +113,18 @@ def _tick(
     return quotes
 
 
-def _progress(feed: Feed) -> FeedProgress:
-    """Return how far the feed has come; a new one stands right before its start."""
-    start = feed.start_at or feed.market_at
+def progress_of(feed: Feed, *, start: datetime | None = None) -> FeedProgress:
+    """Return how far the feed has come; a new one stands right before `start`, of None before the feed's own."""
+    start = start or feed.start_at or feed.market_at
     if start is None:
-        raise ValueError(f"feed {feed.name} has no start: only a replay can be carried")
+        raise ValueError(f"feed {feed.name} has no start")
     progress, _ = FeedProgress.objects.get_or_create(
         feed_name=feed.name, defaults={"processed_at": start - timedelta(microseconds=1)}
     )
     return progress
 
 
-def _save(progress: FeedProgress, at: datetime) -> None:
+def save_progress(progress: FeedProgress, at: datetime) -> None:
+    """Store how far the feed has come; never backward."""
     progress.processed_at = at
     FeedProgress.objects.filter(pk=progress.pk, processed_at__lt=at).update(processed_at=at)

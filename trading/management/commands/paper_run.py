@@ -26,7 +26,7 @@ from signals.strategies.registry import strategy_names
 from trading.errors import ReplayParameterError, RunFailedError
 from trading.models import ReplayRun
 from trading.replay_report import Line, account_days, as_document, check_identity, result_lines
-from trading.services.bootstrap import bootstrap
+from trading.services.bootstrap import prepare_installation
 from trading.services.replay import DayDone, replay_range
 from trading.types import ReplayParameters
 
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         self._tell(row, parameters, timings, perf_counter_ns() - started, output)
 
     def _prepare(self) -> None:
-        bootstrap(wall_now=wall_now())
+        prepare_installation(wall_now=wall_now())
         if coverage().is_empty():
             self.stdout.write("importing the sample bars")
             import_sample(wall_now=wall_now())

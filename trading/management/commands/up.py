@@ -17,15 +17,19 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from execution.brokers.base import BrokerError
+from marketdata.errors import MarketDataError
 from trading.preparation import prepare
 from trading.supervisor import Patience, Program, Supervisor, answers
 
-PROCESSES = ("web", "api", "worker", "clock", "stream", "dispatcher")
+PROCESSES = ("web", "api", "worker", "clock", "stream", "dispatcher", "trade_updates")
+ONLY_WITH_BROKER = frozenset({"trade_updates"})  # the broker is on the other side of a network
 WORKER_COMMANDS = {
     "worker": "qcluster",
     "clock": "run_clock",
     "stream": "run_stream",
     "dispatcher": "run_dispatcher",
+    "trade_updates": "run_trade_updates",
 }
 LOCAL = "127.0.0.1"
 READY_SECONDS = 120
@@ -36,7 +40,8 @@ class Command(BaseCommand):
 
     help = (
         "Start everything: the database's tables, the sample, then the processes "
-        f"{', '.join(PROCESSES)}; restart what ends. Ctrl-C stops everything cleanly. "
+        f"{', '.join(PROCESSES)} (the last only with a broker on a network); restart what ends. "
+        "Ctrl-C stops everything cleanly. "
         "Exit code 0 after a clean stop, 1 when the start failed."
     )
     requires_system_checks: list[str] = []
@@ -47,7 +52,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT, help="console; the API's own is one higher")
         parser.add_argument("--speed", type=speed_of, metavar="N", help="market seconds in a second of the replay")
         parser.add_argument(
-            "--processes", nargs="+", choices=PROCESSES, default=list(PROCESSES), metavar="NAME", help="only these"
+            "--processes", nargs="+", choices=PROCESSES, default=needed_here(), metavar="NAME", help="only these"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -57,7 +62,10 @@ class Command(BaseCommand):
         with only_one(settings.VAR_DIR / "run" / "up.lock"):
             for needed in [port] * ("web" in names) + [port + 1] * ("api" in names):
                 refuse_taken(host, needed)
-            self.passwords = prepare(say=self.announce, speed=options["speed"])
+            try:
+                self.passwords = prepare(say=self.announce, speed=options["speed"])
+            except (BrokerError, MarketDataError) as error:
+                raise CommandError(f"{settings.TRADING_MODE}: {error}; nothing was sent") from None
             connections.close_all()
             try:
                 asyncio.run(self.supervise(host, port, names))
@@ -117,6 +125,11 @@ class Command(BaseCommand):
         """Write one line of the one stream."""
         self.stdout.write(f"{name:<10} | {line}")
         self.stdout.flush()
+
+
+def needed_here() -> list[str]:
+    """Return the processes that the trading mode needs."""
+    return [name for name in PROCESSES if settings.BROKER_MODE or name not in ONLY_WITH_BROKER]
 
 
 def programs(host: str, port: int, names: list[str]) -> list[Program]:
