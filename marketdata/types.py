@@ -97,3 +97,82 @@ class QuoteUpdate:
     last: Decimal | None
     at: datetime
     source: str
+
+
+class SubscriptionSource(models.TextChoices):
+    """Why somebody wants live prices of an instrument."""
+
+    MANUAL = "manual", "asked for by hand"
+    POSITION = "position", "position"
+    OPEN_ORDER = "open_order", "open order"
+    WATCH_LIST = "watch_list", "watch list"
+
+
+class GapReason(models.TextChoices):
+    """Why the stream told nothing for a while."""
+
+    NOT_CONNECTED = "not_connected", "not connected yet"
+    DISCONNECTED = "disconnected", "connection lost"
+    SILENT = "silent", "connected, and said nothing"
+    REFUSED = "refused", "login refused"
+    OCCUPIED = "occupied", "another connection holds the stream"
+    SLOW = "slow", "we read too slowly"
+    NOT_ENTITLED = "not_entitled", "the subscription does not contain it"
+
+
+@dataclass(frozen=True, slots=True)
+class TradePrint:
+    """One trade: price (account currency a share) and its number at the source, empty where there is none."""
+
+    symbol: str
+    price: Decimal
+    at: datetime
+    number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TradeChange:
+    """A trade of before was corrected to another price, or canceled (None)."""
+
+    symbol: str
+    number: str
+    price: Decimal | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BidAsk:
+    """The best bid and ask; a side that is None is absent."""
+
+    symbol: str
+    bid: Decimal | None
+    ask: Decimal | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatusNews:
+    """The exchange said how an instrument trades; `halted` is None where the words say neither halt nor resumption."""
+
+    symbol: str
+    halted: bool | None
+    status: str
+    status_text: str
+    reason: str
+    reason_text: str
+    tape: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BandNews:
+    """The price band (limit up, limit down) of an instrument."""
+
+    symbol: str
+    limit_down: Decimal
+    limit_up: Decimal
+    indicator: str
+    at: datetime
+
+
+MarketEvent = TradePrint | TradeChange | BidAsk | StatusNews | BandNews

@@ -1,6 +1,20 @@
 from marketdata.models.actions import CorporateAction
 from marketdata.models.feeds import Feed, Quote
+from marketdata.models.gaps import FeedGap, UnreadableFrame
 from marketdata.models.imports import BarImport, QuarantinedBar
 from marketdata.models.instruments import Instrument
+from marketdata.models.statuses import TradingStatus
+from marketdata.models.subscriptions import MarketSubscription
 
-__all__ = ["BarImport", "CorporateAction", "Feed", "Instrument", "QuarantinedBar", "Quote"]
+__all__ = [
+    "BarImport",
+    "CorporateAction",
+    "Feed",
+    "FeedGap",
+    "Instrument",
+    "MarketSubscription",
+    "QuarantinedBar",
+    "Quote",
+    "TradingStatus",
+    "UnreadableFrame",
+]

@@ -22,7 +22,7 @@ def price_or_absent(field: str) -> Q:
 class Feed(models.Model):
     """One market view.
 
-    `anchor_at`, `paused_at` and `last_tick_at` are wall time; `start_at`, `end_at` and `market_at` market time.
+    `anchor_at`, `paused_at`, `last_tick_at` and `problem_at` are wall time; `start_at`, `end_at` and `market_at` market time.
     """
 
     MAIN = "main"
@@ -39,6 +39,9 @@ class Feed(models.Model):
     state = models.CharField(
         max_length=8, choices=FeedState.choices, default=FeedState.DOWN, db_default=FeedState.DOWN.value
     )
+    source = models.CharField(max_length=32, blank=True, default="", db_default="", help_text="who tells its prices")
+    problem = models.CharField(max_length=255, blank=True, default="", db_default="", help_text="what is wrong with it")
+    problem_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("name",)
