@@ -23,7 +23,7 @@ from risk.types import TimeInForce
 from trading.services.market_day import splits_of
 from trading.services.stream import Boundary, Step, boundaries, progress_of, save_progress
 
-SETTLE_SECONDS = 30
+SETTLE_SECONDS = 10
 """How long (wall time) the books wait after the close for the reports of the closing auction and of what expired."""
 TICK = Decimal("0.01")
 

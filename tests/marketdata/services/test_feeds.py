@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketdata.calendar import session_close, session_open
-from marketdata.clock import AFTER_CLOSE, BEFORE_OPEN
+from marketdata.clock import AFTER_CLOSE, BEFORE_OPEN, ClockState
 from marketdata.errors import ClockRefusedError, FeedMissingError
 from marketdata.models import Feed
 from marketdata.services import feeds
@@ -161,3 +161,34 @@ def test_whatever_is_changed_market_time_never_goes_back(steps: list[tuple[str, 
             feed = feeds.continue_after_downtime(feed=feed, wall_now=wall)
         assert feed.market_now(wall) >= shown
         shown = feed.market_now(wall)
+
+
+def followed(**fields: object) -> ClockState:
+    """Return the clock of a broker that replays 2012 at sixty times the market's speed."""
+    start = session_open(date(2012, 6, 14)) - BEFORE_OPEN
+    return ClockState(**{"kind": "replay", "start_at": start, "speed": Decimal(60), "anchor_at": WALL} | fields)
+
+
+def test_a_followed_feed_tells_the_broker_s_time() -> None:
+    feed = feeds.follow_clock(name="alpaca_paper", state=followed(), wall_now=WALL)
+    assert feed.kind == FeedKind.REPLAY
+    assert feed.market_now(later(10)) == session_open(date(2012, 6, 14)) - BEFORE_OPEN + timedelta(minutes=10)
+
+
+def test_a_followed_feed_pauses_with_the_broker() -> None:
+    feeds.follow_clock(name="alpaca_paper", state=followed(), wall_now=WALL)
+    feed = feeds.follow_clock(name="alpaca_paper", state=followed(paused_at=later(5)), wall_now=later(6))
+    assert Feed.objects.get(pk=feed.pk).market_now(later(100)) == feed.market_now(later(5))
+
+
+def test_a_followed_clock_that_goes_back_is_refused() -> None:
+    feeds.follow_clock(name="alpaca_paper", state=followed(), wall_now=WALL)
+    with pytest.raises(ClockRefusedError, match="went back"):
+        feeds.follow_clock(name="alpaca_paper", state=followed(anchor_at=later(600)), wall_now=later(600))
+    assert Feed.objects.get(name="alpaca_paper").anchor_at == WALL
+
+
+def test_a_broker_of_the_present_has_the_real_clock_for_ever() -> None:
+    assert feeds.follow_clock(name="alpaca_paper", state=None, wall_now=WALL).kind == FeedKind.REAL
+    with pytest.raises(ClockRefusedError, match="a database of its own"):
+        feeds.follow_clock(name="alpaca_paper", state=followed(), wall_now=WALL)
