@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
 
@@ -86,11 +87,11 @@ class Fault:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def meets(self, facts: Mapping[str, str]) -> bool:
-        """Tell whether the fault is meant for something with these facts; `client_order_id` matches as a prefix."""
-        return all(
-            facts.get(name, "").startswith(wanted) if name == "client_order_id" else facts.get(name) == wanted
-            for name, wanted in self.match.items()
-        )
+        """Tell whether the fault is meant for something with these facts.
+
+        `client_order_id` matches as a prefix, and a `path` may hold `*` for ids: /v2/orders/*.
+        """
+        return all(_fits(name, wanted, facts.get(name, "")) for name, wanted in self.match.items())
 
     def seconds(self, default: Decimal | None = None) -> Decimal | None:
         """Return the parameter `seconds`."""
@@ -101,6 +102,12 @@ class Fault:
         """Return the parameter `quantity` (shares)."""
         given = self.parameters.get("quantity")
         return None if given is None else Decimal(str(given))
+
+
+def _fits(name: str, wanted: str, given: str) -> bool:
+    if name == "client_order_id":
+        return given.startswith(wanted)
+    return fnmatchcase(given, wanted) if name == "path" else given == wanted
 
 
 MATCHABLE = frozenset({"method", "path", "client_order_id", "symbol", "event"})
