@@ -65,6 +65,8 @@ ALPACA_API_SECRET_KEY = env.text("ALPACA_API_SECRET_KEY")
 ALPACA_BASE_URL = env.address("ALPACA_BASE_URL", ("https", "http"))
 ALPACA_DATA_URL = env.address("ALPACA_DATA_URL", ("https", "http"))
 ALPACA_STREAM_URL = env.address("ALPACA_STREAM_URL", ("wss", "ws"))
+ALPACA_DATA_STREAM_URL = env.address("ALPACA_DATA_STREAM_URL", ("wss", "ws"))  # beside ALPACA_DATA_URL when not given
+ALPACA_DATA_FEED = env.choice("ALPACA_DATA_FEED", "iex", ("iex", "sip"))
 
 if BROKER_MODE and not (ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY):
     env.complain("ALPACA_API_KEY_ID, ALPACA_API_SECRET_KEY", "", f"both set when TRADING_MODE is {TRADING_MODE}")
