@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from execution.ledger import Lot, average_price, rounded, unrealized
 from execution.models import Account, AccountDay, CashEntry, Order, Position, StrategyDay
+from execution.reservation import HOLDS_NOTHING
 from execution.states import OPEN, OrderStatus
 from marketdata import calendar
 from marketdata.models import Feed, Quote
@@ -227,6 +228,7 @@ def daily_performance(
     return AccountDay.objects.filter(period, account=account).order_by("date")
 
 
+# The same rule as `execution.reservation.reservation_of`, over the rows.
 RESERVATION_DRIFT = """
 SELECT p.id FROM execution_position p
 LEFT JOIN (
@@ -236,7 +238,9 @@ LEFT JOIN (
            sum(CASE WHEN side = 'buy' THEN round(leaves * reserve_price, 8) ELSE 0 END) AS buy_notional,
            sum(CASE WHEN side = 'sell' THEN round(leaves * reserve_price, 8) ELSE 0 END) AS sell_notional,
            sum(round(leaves * loss_per_share, 8)) AS loss, count(*) AS orders
-    FROM (SELECT *, quantity - filled_quantity AS leaves FROM execution_order WHERE status = ANY(%(open)s)) o
+    FROM (SELECT *, greatest(quantity - filled_quantity, coalesce(cover_quantity, 0)) AS leaves FROM execution_order
+          WHERE status = ANY(%(holding)s)
+            AND NOT (leg_role = 'stop_loss' AND order_class IN ('bracket', 'oco'))) o
     GROUP BY account_id, strategy_id, instrument_id
 ) o ON o.account_id = p.account_id AND o.strategy_id = p.strategy_id AND o.instrument_id = p.instrument_id
 WHERE p.account_id = %(account)s AND (
@@ -248,9 +252,9 @@ WHERE p.account_id = %(account)s AND (
 
 
 def reservation_drift(account: Account) -> list[int]:
-    """Return positions whose reservations are not the sum over their open orders; empty when all is well."""
+    """Return positions whose reservations are not the sum of what their open orders hold; empty when all is well."""
     with connection.cursor() as cursor:
-        cursor.execute(RESERVATION_DRIFT, {"account": account.pk, "open": sorted(OPEN)})
+        cursor.execute(RESERVATION_DRIFT, {"account": account.pk, "holding": sorted(OPEN - HOLDS_NOTHING)})
         return [row[0] for row in cursor.fetchall()]
 
 
