@@ -105,6 +105,12 @@ def latest_sessions(day: date, count: int) -> list[date]:
     return table.days[max(end - count, 0) : end]
 
 
+def covers(at: datetime) -> bool:
+    """Say whether the table knows the session of an instant; far past and far future it does not."""
+    closes = session_table().closes
+    return closes[0] < _aware(at) <= closes[-1]
+
+
 def trading_date(at: datetime) -> date:
     """Return the session an instant belongs to: up to and including its close; later, the next session.
 

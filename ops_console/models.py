@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length
 
+from execution.models import Strategy
 from ops_console.scopes import Scope
 
 models.CharField.register_lookup(Length)
@@ -23,6 +24,14 @@ class ApiToken(models.Model):
     token_id = models.CharField(max_length=16, help_text="public part of the key")
     digest = models.CharField(max_length=DIGEST_LENGTH, help_text="SHA-256 of the secret part, hexadecimal")
     scope = models.CharField(max_length=8, choices=Scope.choices)
+    strategy = models.ForeignKey(
+        Strategy,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="where orders go that cannot name a strategy (Alpaca-compatible API); manual when empty",
+    )
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="to the minute")

@@ -30,4 +30,5 @@ urlpatterns = [
     *health.urlpatterns,
     path("admin/", admin.site.urls),
     path("api/", include("ops_console.api.urls")),
+    path("alpaca/", include("ops_console.alpaca_api.urls")),
 ]

@@ -6,5 +6,6 @@ from ops_console import health
 
 urlpatterns = [
     path("api/", include("ops_console.api.urls")),
+    path("alpaca/", include("ops_console.alpaca_api.urls")),
     *health.urlpatterns,
 ]

@@ -15,9 +15,19 @@ from risk.admin.confirmation import ConfirmForm, Question, ask
 class ApiTokenAdmin(ReadOnlyAdmin):
     """Who holds a key, what it may do, when it was used."""
 
-    list_display = ("token_id", "user", "name", "scope", "created_at", "expires_at", "last_used_at", "revoked_at")
+    list_display = (
+        "token_id",
+        "user",
+        "name",
+        "scope",
+        "strategy",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    )
     list_filter = ("scope", ("revoked_at", admin.EmptyFieldListFilter))
-    list_select_related = ("user",)
+    list_select_related = ("user", "strategy")
     search_fields = ("token_id", "name", "user__username")
     date_hierarchy = "created_at"
     exclude = ("digest",)

@@ -20,11 +20,15 @@ KEYWORD = "Token"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling and what they may do; `scope` is None when their roles allow nothing."""
+    """Who is calling and what they may do; `scope` is None when their roles allow nothing.
+
+    `strategy` is the one that the token was made for, empty for none.
+    """
 
     username: str
     scope: Scope | None
     via: str
+    strategy: str = ""
 
     @property
     def key(self) -> str:
@@ -42,6 +46,21 @@ class TokenOwner:
     is_active: bool = True
 
 
+def caller_with_key(key: str, *, address: str) -> tuple[TokenOwner, Caller]:
+    """Return who holds the key; failures are counted by address.
+
+    :raises Problem: the key opens nothing, or too many wrong keys came from there
+    """
+    require_allowance(Rate.FAILED_KEYS, address)
+    try:
+        holder = authenticate_key(key=key, now=wall_now())
+    except InvalidToken as error:
+        spend(Rate.FAILED_KEYS, address)
+        raise Problem(ProblemCode.INVALID_TOKEN, str(error)) from error
+    caller = Caller(holder.username, holder.scope, f"token:{holder.token_id}", holder.strategy)
+    return TokenOwner(holder.user_id, holder.username), caller
+
+
 class TokenAuthentication(authentication.BaseAuthentication):
     """`Authorization: Token pc_<id>_<secret>`: one query a request."""
 
@@ -51,16 +70,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
         keyword, _, key = header.partition(" ")
         if keyword.lower() != KEYWORD.lower():
             return None
-        address = client_address(request.META)
-        require_allowance(Rate.FAILED_KEYS, address)
-        try:
-            holder = authenticate_key(key=key.strip(), now=wall_now())
-        except InvalidToken as error:
-            spend(Rate.FAILED_KEYS, address)
-            raise Problem(ProblemCode.INVALID_TOKEN, str(error)) from error
-        return TokenOwner(holder.user_id, holder.username), Caller(
-            holder.username, holder.scope, f"token:{holder.token_id}"
-        )
+        return caller_with_key(key.strip(), address=client_address(request.META))
 
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme, which makes a missing credential a 401."""

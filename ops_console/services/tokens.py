@@ -19,6 +19,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import Q
 
+from execution.models import Strategy
 from ops_console.models import ApiToken
 from ops_console.scopes import Scope, scope_of_roles, weaker
 
@@ -34,8 +35,10 @@ LOOKUP = """
     SELECT token.id, token.digest, token.scope, token.expires_at, token.revoked_at, token.last_used_at,
            owner.id, owner.username, owner.is_active, owner.is_superuser,
            ARRAY(SELECT role.name FROM auth_user_groups membership JOIN auth_group role ON role.id = membership.group_id
-                 WHERE membership.user_id = owner.id)
+                 WHERE membership.user_id = owner.id),
+           strategy.name
     FROM ops_console_apitoken token JOIN auth_user owner ON owner.id = token.user_id
+    LEFT JOIN execution_strategy strategy ON strategy.id = token.strategy_id
     WHERE token.token_id = %s
 """
 
@@ -62,17 +65,27 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenHolder:
-    """Who holds a valid key and what the key and the owner's roles together allow (None: nothing)."""
+    """Who holds a valid key and what the key and the owner's roles together allow (None: nothing).
+
+    `strategy` is where orders go that do not name one; empty when the token was made for none.
+    """
 
     token_id: str
     user_id: int
     username: str
     token_scope: Scope
     scope: Scope | None
+    strategy: str = ""
 
 
 def create_token(
-    *, user: User, name: str, scope: Scope, now: datetime, lifetime: timedelta = DEFAULT_LIFETIME
+    *,
+    user: User,
+    name: str,
+    scope: Scope,
+    now: datetime,
+    lifetime: timedelta = DEFAULT_LIFETIME,
+    strategy: Strategy | None = None,
 ) -> IssuedToken:
     """Issue a token that lives for `lifetime` from `now` (wall time).
 
@@ -91,6 +104,7 @@ def create_token(
         token_id=token_id,
         digest=_digest(secret),
         scope=scope,
+        strategy=strategy,
         created_at=now,
         expires_at=now + lifetime,
     )
@@ -116,13 +130,15 @@ def authenticate_key(*, key: str, now: datetime) -> TokenHolder:
     known = row[1] if row else "0" * 64
     if not hmac.compare_digest(known, _digest(secret)) or row is None:
         raise InvalidToken("the key is unknown")
-    pk, _, scope, expires_at, revoked_at, last_used_at, user_id, username, is_active, is_superuser, roles = row
+    pk, _, scope, expires_at, revoked_at, last_used_at, user_id, username, is_active, is_superuser, roles, strategy = (
+        row
+    )
     _require_alive(expires_at=expires_at, revoked_at=revoked_at, is_active=is_active, now=now)
     if last_used_at is None or now - last_used_at >= USE_IS_NOTED_EVERY:
         _note_use(pk, now)
         _memory.forget(token_id)
     allowed = weaker(Scope(scope), scope_of_roles(roles, is_superuser=is_superuser))
-    return TokenHolder(token_id, user_id, username, Scope(scope), allowed)
+    return TokenHolder(token_id, user_id, username, Scope(scope), allowed, strategy or "")
 
 
 class _Memory:
