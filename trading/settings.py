@@ -13,6 +13,7 @@ from typing import Any
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
+from execution.brokers.alpaca_modes import contradictions
 from ops_console.api.openapi_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from trading import embedded
 from trading.environment import ConfigurationError, Reader
@@ -65,6 +66,10 @@ ALPACA_API_SECRET_KEY = env.text("ALPACA_API_SECRET_KEY")
 ALPACA_BASE_URL = env.address("ALPACA_BASE_URL", ("https", "http"))
 ALPACA_DATA_URL = env.address("ALPACA_DATA_URL", ("https", "http"))
 ALPACA_STREAM_URL = env.address("ALPACA_STREAM_URL", ("wss", "ws"))
+ALPACA_CONNECT_TIMEOUT_MILLISECONDS = env.integer(
+    "ALPACA_CONNECT_TIMEOUT_MILLISECONDS", 3_050, minimum=100, maximum=60_000
+)
+ALPACA_READ_TIMEOUT_MILLISECONDS = env.integer("ALPACA_READ_TIMEOUT_MILLISECONDS", 10_000, minimum=100, maximum=60_000)
 ALPACA_DATA_STREAM_URL = env.address("ALPACA_DATA_STREAM_URL", ("wss", "ws"))  # beside ALPACA_DATA_URL when not given
 ALPACA_DATA_FEED = env.choice("ALPACA_DATA_FEED", "iex", ("iex", "sip"))
 
@@ -72,6 +77,9 @@ if BROKER_MODE and not (ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY):
     env.complain("ALPACA_API_KEY_ID, ALPACA_API_SECRET_KEY", "", f"both set when TRADING_MODE is {TRADING_MODE}")
 if TRADING_MODE == "alpaca_live" and not LIVE_TRADING_ACCOUNT:
     env.complain("LIVE_TRADING_ACCOUNT", "", "the account number at the broker when TRADING_MODE is alpaca_live")
+if BROKER_MODE and ALPACA_API_KEY_ID:
+    for name, value, allowed in contradictions(TRADING_MODE, ALPACA_API_KEY_ID, ALPACA_BASE_URL, ALPACA_STREAM_URL):
+        env.complain(name, value, allowed, secret=True)
 
 # Secrets: an installation that others reach must bring its own, unless it chooses to be warned only
 

@@ -147,7 +147,8 @@ class BrokerAccount:
     """The broker's view of the account; `equity` is None where the broker keeps no marks.
 
     `suspended` says whether the account's owner has told the broker to take no orders (the second lock beside the kill
-    switch), None where a broker has no such lock.
+    switch), None where a broker has no such lock. `account_id` and `key_fingerprint` (SHA-256 of the key's id) say who
+    we are at a broker over a network, and are empty elsewhere.
     """
 
     account_number: str
@@ -155,6 +156,8 @@ class BrokerAccount:
     equity: Decimal | None = None
     trading_blocked: bool = False
     suspended: bool | None = None
+    account_id: str = ""
+    key_fingerprint: str = ""
 
 
 class BrokerError(Exception):
@@ -211,6 +214,10 @@ class BrokerOutcomeUnknown(BrokerError):
 
 class BrokerNotConfigured(BrokerUnavailable):
     """The account's mode has no adapter or no credentials here, so nothing can be sent."""
+
+
+class WrongAccount(BrokerUnavailable):
+    """Who answers is not the account that was met first, or not one of the account's mode: nothing may be sent."""
 
 
 class Broker(Protocol):

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from execution.brokers.alpaca_modes import ADDRESSES
 from execution.brokers.base import Broker, BrokerNotConfigured
 from execution.brokers.dry_run import DryRunBroker
 from execution.brokers.paper import PaperBroker
 from execution.models.accounts import Account
+
+if TYPE_CHECKING:
+    from execution.brokers.alpaca import AlpacaBroker, AlpacaConfiguration
+    from execution.brokers.alpaca.line import Line
 
 
 def broker_for(account: Account) -> Broker:
@@ -17,6 +25,8 @@ def broker_for(account: Account) -> Broker:
         return paper_broker_for(account)
     if account.mode == Account.Mode.DRY_RUN:
         return DryRunBroker(account.name, starting_cash=account.starting_cash)
+    if account.mode in ADDRESSES:
+        return alpaca_broker_for(account)
     raise BrokerNotConfigured(
         f"account {account.name}: no broker is configured for mode {account.mode}", code="broker_not_configured"
     )
@@ -32,3 +42,22 @@ def paper_broker_for(account: Account) -> PaperBroker:
             f"account {account.name} trades in mode {account.mode}, not at the built-in exchange", code="not_paper"
         )
     return PaperBroker(account.name, starting_cash=account.starting_cash)
+
+
+def alpaca_broker_for(account: Account) -> AlpacaBroker:
+    """Return the account at Alpaca; every broker of the same keys in this process shares one line and one budget.
+
+    :raises BrokerNotConfigured: the account trades elsewhere, or there are no keys for its mode
+    """
+    # The library takes long to load, and the built-in exchange does not need it.
+    from execution.brokers.alpaca import AlpacaBroker, configuration_of
+    from execution.services.inbox import reports_since
+
+    return AlpacaBroker(_line_of(configuration_of(account.mode)), reports=partial(reports_since, account.pk))
+
+
+@cache
+def _line_of(configuration: AlpacaConfiguration) -> Line:
+    from execution.brokers.alpaca.line import Line
+
+    return Line(configuration)

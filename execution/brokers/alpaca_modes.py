@@ -1,0 +1,30 @@
+"""Which keys and addresses belong to Alpaca's paper and live modes; the settings read it, so it imports nothing."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+PAPER, LIVE = "alpaca_paper", "alpaca_live"
+ADDRESSES = {PAPER: "https://paper-api.alpaca.markets", LIVE: "https://api.alpaca.markets"}
+
+
+def contradictions(mode: str, key_id: str, base_url: str, stream_url: str) -> list[tuple[str, str, str]]:
+    """Say which variables do not belong to the mode, each with its value and what is allowed; empty when all do.
+
+    Alpaca's paper keys begin with PK and its live keys with AK. Any host but Alpaca's own (an emulator) serves either.
+    """
+    prefix, foreign = ("PK", "AK") if mode == PAPER else ("AK", "PK")
+    host, other = (urlsplit(ADDRESSES[name]).hostname for name in (mode, LIVE if mode == PAPER else PAPER))
+    wrong = []
+    if not key_id.startswith(prefix):
+        kind = "paper" if mode == PAPER else "live"
+        wrong.append(
+            ("ALPACA_API_KEY_ID", key_id, f"a {kind} key (beginning with {prefix}, not {foreign}) in mode {mode}")
+        )
+    for name, url in (("ALPACA_BASE_URL", base_url), ("ALPACA_STREAM_URL", stream_url)):
+        split = urlsplit(url)
+        if split.hostname == other:
+            wrong.append((name, url, f"{host} in mode {mode}"))
+        elif split.hostname == host and split.scheme in {"http", "ws"}:
+            wrong.append((name, url, f"an encrypted connection to {host}"))
+    return wrong
