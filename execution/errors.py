@@ -19,6 +19,12 @@ class OrderNotOpen(ExecutionError):
     code = "order_not_open"
 
 
+class ReplaceRefused(ExecutionError):
+    """The order takes no new terms now, or these terms make no sense for it; nothing changed."""
+
+    code = "order_not_replaceable"
+
+
 class IllegalTransition(ExecutionError):
     """The transition table does not know this step."""
 

@@ -34,7 +34,7 @@ def client_order_id(intent: OrderIntent, trading_date: date, attempt: int) -> st
 
 
 def _parts(intent: OrderIntent, trading_date: date) -> list[str]:
-    return [
+    parts = [
         intent.symbol,
         str(intent.side),
         exact(intent.quantity),
@@ -49,6 +49,10 @@ def _parts(intent: OrderIntent, trading_date: date) -> list[str]:
         "" if intent.parent_id is None else str(intent.parent_id),
         "" if intent.slice_number is None else str(intent.slice_number),
     ]
+    if intent.replaces_id is not None:
+        # New terms of an order are not the wish for another order of these terms.
+        parts.append(f"replaces {intent.replaces_id}")
+    return parts
 
 
 def _digest(parts: list[str]) -> str:

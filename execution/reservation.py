@@ -52,13 +52,13 @@ def reservation_of(order: Order) -> Reservation:
     """Return what the order holds now; nothing once it is over, and nothing where another order holds for it.
 
     A held leg cannot trade yet; of two legs one cancels the other, so the take profit holds for both; an original whose
-    replacement is open is covered by its successor.
+    replacement is open is covered by its successor, whose cover says for how many shares.
     """
     if order.status in HOLDS_NOTHING or not order.is_open or _sibling_holds(order):
         return Reservation()
     return reserve(
         side=order.side,
-        leaves=max(order.leaves_quantity, order.cover_quantity or ZERO),
+        leaves=order.leaves_quantity if order.cover_quantity is None else order.cover_quantity,
         price=order.reserve_price,
         loss_per_share=order.loss_per_share,
     )
@@ -76,3 +76,12 @@ def apply(position: Position, change: Reservation) -> None:
     position.open_sell_notional += change.sell_notional
     position.reserved_loss += change.loss
     position.open_order_count += change.orders
+
+
+def widen_caps(position: Position) -> None:
+    """Let a fact through: it may carry the position past the limit that its open orders were held to.
+
+    A fill may come late, a leg begins to work when its broker says so, an original steps back into force.
+    """
+    position.long_cap = max(position.long_cap, position.quantity + position.open_buy_quantity)
+    position.short_cap = max(position.short_cap, position.open_sell_quantity - position.quantity)

@@ -238,7 +238,7 @@ LEFT JOIN (
            sum(CASE WHEN side = 'buy' THEN round(leaves * reserve_price, 8) ELSE 0 END) AS buy_notional,
            sum(CASE WHEN side = 'sell' THEN round(leaves * reserve_price, 8) ELSE 0 END) AS sell_notional,
            sum(round(leaves * loss_per_share, 8)) AS loss, count(*) AS orders
-    FROM (SELECT *, greatest(quantity - filled_quantity, coalesce(cover_quantity, 0)) AS leaves FROM execution_order
+    FROM (SELECT *, coalesce(cover_quantity, quantity - filled_quantity) AS leaves FROM execution_order
           WHERE status = ANY(%(holding)s)
             AND NOT (leg_role = 'stop_loss' AND order_class IN ('bracket', 'oco'))) o
     GROUP BY account_id, strategy_id, instrument_id

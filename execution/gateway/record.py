@@ -61,6 +61,7 @@ def order_row(
         "entry_position": entry_position,
         "replaces_id": intent.replaces_id,
         "cover_quantity": _text(intent.cover_quantity),
+        "total_quantity": _text(intent.total_quantity),
         "error_code": denials[0].code.value if denials else "",
         "error_message": denials[0].message if denials else "",
         "cap": str(case.limits.strategy.max_position_quantity),

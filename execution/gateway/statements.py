@@ -105,7 +105,8 @@ WITH input AS MATERIALIZED (
         source_ref text, parent_id bigint, slice_number int, reserve_price numeric, loss_per_share numeric,
         reference_price numeric, reference_at timestamptz, error_code text, error_message text,
         buy_quantity numeric, sell_quantity numeric, buy_notional numeric, sell_notional numeric, loss numeric,
-        cap numeric, order_class text, leg_role text, entry_position int, replaces_id bigint, cover_quantity numeric)
+        cap numeric, order_class text, leg_role text, entry_position int, replaces_id bigint, cover_quantity numeric,
+        total_quantity numeric)
 ), decision AS (
     INSERT INTO risk_decision (id, account, strategy, symbol, outcome, codes, denials, "case", market_at)
     SELECT decision_id, %(account_name)s, strategy, symbol, outcome, codes, denials, decided, %(market_at)s FROM input
@@ -115,7 +116,7 @@ WITH input AS MATERIALIZED (
         broker_order_id, side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours,
         reduce_only, origin, source_ref, parent_id, slice_number, status, filled_quantity, reserve_price,
         loss_per_share, reference_price, event_count, error_code, error_message, decision_id, trading_date,
-        market_at, closed_at, order_class, leg_role, entry_id, replaces_id, cover_quantity)
+        market_at, closed_at, order_class, leg_role, entry_id, replaces_id, cover_quantity, total_quantity)
     SELECT order_id, %(account)s, strategy_id, instrument_id, client_order_id, intent_key, attempt, idempotency_key,
            '', side, quantity, order_type, time_in_force, limit_price, stop_price, extended_hours, reduce_only,
            origin, source_ref, parent_id, slice_number, status, 0, reserve_price, loss_per_share,
@@ -123,7 +124,7 @@ WITH input AS MATERIALIZED (
            CASE WHEN status = 'denied' THEN now() END, order_class, leg_role,
            CASE WHEN entry_position IS NOT NULL THEN (
                SELECT entry.order_id FROM input entry WHERE entry.position = input.entry_position) END,
-           replaces_id, cover_quantity
+           replaces_id, cover_quantity, total_quantity
     FROM input WHERE order_id IS NOT NULL
 ), event AS (
     INSERT INTO execution_orderevent (

@@ -78,7 +78,12 @@ class Order(models.Model):
     cover_quantity = AmountField(
         null=True,
         blank=True,
-        help_text="shares that a successor holds for the original too while its replacement is open",
+        help_text="shares that a successor holds instead of its own leaves, because its original's count as well",
+    )
+    total_quantity = AmountField(
+        null=True,
+        blank=True,
+        help_text="of a successor sent as a replacement: its shares and all that the orders before it have filled",
     )
 
     status = models.CharField(max_length=16, choices=OrderStatus.choices)
@@ -157,6 +162,11 @@ class Order(models.Model):
             models.CheckConstraint(
                 name="order_cover_is_of_successor",
                 condition=Q(cover_quantity__isnull=True) | Q(cover_quantity__gt=0, replaces__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="order_total_is_of_successor",
+                condition=Q(total_quantity__isnull=True)
+                | Q(total_quantity__gte=F("quantity"), replaces__isnull=False),
             ),
             models.CheckConstraint(name="order_attempt_positive", condition=Q(attempt__gte=1)),
             models.CheckConstraint(

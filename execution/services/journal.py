@@ -36,6 +36,8 @@ ORDER_FIELDS = (
     "cancel_requested_at",
     "cancel_sent_at",
     "cover_quantity",
+    "reserve_price",
+    "loss_per_share",
 )
 POSITION_FIELDS = (
     "quantity",
@@ -139,6 +141,23 @@ class Journal:
             )
         )
 
+    def amend(self, order: Order, **fields: Decimal | None) -> None:
+        """Change what a locked order holds (its cover, the price it is counted at) without a step of its own."""
+        before = reservation.reservation_of(order)
+        for name, value in fields.items():
+            setattr(order, name, value)
+        self._move_reservation(order, before)
+        self._touched_orders.add(order.pk)
+
+    def join(self, orders: Q) -> None:
+        """Lock further orders of position lines that are locked already, passing over what somebody else holds.
+
+        Waits for nobody, so it may come after orders with larger ids.
+        """
+        found = Order.objects.select_for_update(of=("self",), no_key=True, skip_locked=True).filter(orders)
+        for order in found.select_related("instrument", "strategy").order_by("pk"):
+            self.orders.setdefault(order.pk, order)
+
     def touch(self, order: Order) -> None:
         """Write the order at the end although it took no step (a broker id learnt, a cancel noted)."""
         self._touched_orders.add(order.pk)
@@ -174,6 +193,8 @@ class Journal:
             return
         position = self.position(order)
         reservation.apply(position, change)
+        if change.buy_quantity > 0 or change.sell_quantity > 0:
+            reservation.widen_caps(position)  # a broker's doing: nothing grows by ours after the gate
         self.touch_position(position)
 
     def _announce(self, orders: list[Order], positions: list[Position]) -> None:

@@ -228,6 +228,7 @@ def _order(
         "entry_id": None,
         "replaces_id": intent.replaces_id,
         "cover_quantity": intent.cover_quantity,
+        "total_quantity": intent.total_quantity,
         "status": OrderStatus(row["status"]),
         "filled_quantity": Decimal(0),
         "average_fill_price": None,
