@@ -1,0 +1,169 @@
+"""What truly happened at the emulated broker, in order, and nothing else: the side that a test compares a book with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from io import TextIOWrapper
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+from execution.alpaca_wire.json import encode
+from execution.alpaca_wire.text import moment, number
+from execution.matching.holdings import Holding
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened, `at` market time; what `data` holds follows from the kind."""
+
+    sequence: int
+    at: datetime
+    kind: str
+    data: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as one line of the file says it: numbers and times are text."""
+        shown = {name: _shown(value) for name, value in self.data.items()}
+        return {"sequence": self.sequence, "at": moment(self.at), "kind": self.kind, **shown}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedFill:
+    """One execution; `quantity` in shares and positive, price and fee account currency."""
+
+    execution_id: str
+    order_id: str
+    client_order_id: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    at: datetime
+
+    @property
+    def signed_quantity(self) -> Decimal:
+        """Shares, negative for a sale."""
+        return self.quantity if self.side == "buy" else -self.quantity
+
+
+class EventLog:
+    """Entries numbered from 1; with a path, each is also appended to that file as one line of JSON."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._entries: list[Entry] = []
+        self._file = None if path is None else _open_to_append(path)
+
+    def add(self, kind: str, *, at: datetime, **data: Any) -> Entry:
+        """Append what happened."""
+        entry = Entry(len(self._entries) + 1, at, kind, MappingProxyType(data))
+        self._entries.append(entry)
+        if self._file is not None:
+            self._file.write(encode(entry.as_json()).decode() + "\n")
+        return entry
+
+    def entries(self, *, after: int = 0, kind: str | None = None) -> list[Entry]:
+        """Return what was appended behind the entry numbered `after`, all kinds or one."""
+        return [entry for entry in self._entries[max(after, 0) :] if kind is None or entry.kind == kind]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def close(self) -> None:
+        """Close the file; the entries in memory stay."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def orders(self) -> dict[str, str]:
+        """Return the newest status of every order by its id, out of the entries alone."""
+        return {entry.data["order_id"]: entry.data["status"] for entry in self._entries if "status" in entry.data}
+
+    def fills(self, *, until: datetime | None = None) -> list[LoggedFill]:
+        """Return the executions that stand (a busted one does not), in order, up to an instant."""
+        told = [entry for entry in self._entries if until is None or entry.at <= until]
+        busted = {entry.data["execution_id"] for entry in told if entry.kind == "bust"}
+        return [
+            LoggedFill(at=entry.at, **{name: entry.data[name] for name in FILL_FIELDS})
+            for entry in told
+            if entry.kind == "fill" and entry.data["execution_id"] not in busted
+        ]
+
+    def holdings(self, *, until: datetime | None = None) -> dict[str, Holding]:
+        """Return what was held by symbol at an instant (None: now), recomputed from the entries alone; none is flat."""
+        held: dict[str, Holding] = {}
+        for entry in self._entries:
+            if until is not None and entry.at > until:
+                break
+            move = MOVES.get(entry.kind)
+            if move is not None:
+                symbol = entry.data["symbol"]
+                held[symbol] = move(held.get(symbol, Holding()), entry.data)
+        return {symbol: holding for symbol, holding in sorted(held.items()) if holding.quantity}
+
+    def positions(self, *, until: datetime | None = None) -> dict[str, Decimal]:
+        """Return the signed shares held by symbol, recomputed from the entries alone; flat ones are left out."""
+        return {symbol: holding.quantity for symbol, holding in self.holdings(until=until).items()}
+
+    def cash_moved(self) -> Decimal:
+        """Return what came in less what went out since the start, account currency, from the entries alone."""
+        return sum((entry.data["cash"] for entry in self._entries if "cash" in entry.data), ZERO)
+
+
+FILL_FIELDS = ("execution_id", "order_id", "client_order_id", "symbol", "side", "quantity", "price", "fee")
+
+
+def _after_fill(held: Holding, data: Mapping[str, Any]) -> Holding:
+    signed = data["quantity"] if data["side"] == "buy" else -data["quantity"]
+    return held.after_trade(signed, data["price"])
+
+
+def _after_bust(held: Holding, data: Mapping[str, Any]) -> Holding:
+    signed = data["quantity"] if data["side"] == "buy" else -data["quantity"]
+    return held.after_trade(-signed, data["price"])
+
+
+def _after_position(held: Holding, data: Mapping[str, Any]) -> Holding:
+    return Holding(data["quantity"], data["price"]) if data["quantity"] else Holding()
+
+
+def _after_split(held: Holding, data: Mapping[str, Any]) -> Holding:
+    return held.after_split(data["ratio"])
+
+
+MOVES: dict[str, Callable[[Holding, Mapping[str, Any]], Holding]] = {
+    "fill": _after_fill,
+    "bust": _after_bust,
+    "position": _after_position,
+    "split": _after_split,
+}
+
+
+def _open_to_append(path: Path) -> TextIOWrapper:
+    """Open a file that several processes may append to, a line at a time.
+
+    :raises OSError: it cannot be opened
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    return os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return number(value)
+    return moment(value) if isinstance(value, datetime) else value
