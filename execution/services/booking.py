@@ -7,7 +7,8 @@ from decimal import Decimal
 from execution.brokers.base import BrokerReport
 from execution.errors import OrderUnstorable
 from execution.ledger import Lot, book_fill, rounded
-from execution.models import CashEntry, Fill, Order, OrderEvent, Position
+from execution.models import CashEntry, Fill, Order, OrderEvent
+from execution.reservation import widen_caps
 from execution.services.journal import Journal
 from execution.states import OPEN, OrderStatus, may_follow
 from risk.checks.form import STORABLE_MAX, storable
@@ -106,12 +107,6 @@ def _status_after_fill(order: Order, filled: Decimal) -> OrderStatus:
     status = OrderStatus(order.status)
     keeps = status in (OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE) or status not in OPEN
     return status if keeps else OrderStatus.PARTIALLY_FILLED
-
-
-def widen_caps(position: Position) -> None:
-    """Let a fact through: a late fill may carry the position past the limit that its open orders were held to."""
-    position.long_cap = max(position.long_cap, position.quantity + position.open_buy_quantity)
-    position.short_cap = max(position.short_cap, position.open_sell_quantity - position.quantity)
 
 
 def _book_cash(

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from execution.ledger import Lot, rounded, split_lot
 from execution.models import Account, CashEntry, Fill, Position, PositionAdjustment
-from execution.services.booking import widen_caps
+from execution.reservation import widen_caps
 from execution.services.cancels import cancel_open_orders
 from marketdata import calendar
 from marketdata.clock import NEW_YORK
