@@ -58,3 +58,11 @@ class QuarantineDecisionError(MarketDataError):
 
 class UnexplainedJumpError(MarketDataError):
     """The adjusted close jumps in a way neither a split nor a dividend explains."""
+
+
+class LiveSourceError(MarketDataError):
+    """A live source gave no answer that can be used; asking again later may help."""
+
+
+class LiveSourceNotConfigured(MarketDataError):
+    """Keys or addresses of a live source are missing; asking again does not help."""

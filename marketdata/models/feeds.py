@@ -22,7 +22,8 @@ def price_or_absent(field: str) -> Q:
 class Feed(models.Model):
     """One market view.
 
-    `anchor_at`, `paused_at`, `last_tick_at` and `problem_at` are wall time; `start_at`, `end_at` and `market_at` market time.
+    `anchor_at`, `paused_at`, `last_tick_at` and `problem_at` are wall time; `start_at`, `end_at` and `market_at` market
+    time.
     """
 
     MAIN = "main"

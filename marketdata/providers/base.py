@@ -1,12 +1,12 @@
-"""Ports of market data: where bars come from, and where quotes come from."""
+"""Ports of market data: where bars come from, where quotes come from, and who tells a live market."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
 import polars as pl
 
-from marketdata.types import QuoteUpdate
+from marketdata.types import GapReason, MarketEvent, QuoteUpdate
 
 
 class MarketDataProvider(Protocol):
@@ -37,4 +37,52 @@ class QuoteProvider(Protocol):
 
     def quotes_at(self, at: datetime) -> list[QuoteUpdate]:
         """Return the newest quote of each instrument at a market instant."""
+        ...
+
+
+class LiveListener(Protocol):
+    """Who is told by a live source; called on the source's thread, returns at once."""
+
+    def connected(self) -> None:
+        """Note that the stream runs, with everything subscribed that is wanted."""
+        ...
+
+    def lost(self, reason: GapReason, detail: str) -> None:
+        """Note that the stream tells nothing from now on, and why; told again when the reason changes."""
+        ...
+
+    def degraded(self, detail: str) -> None:
+        """Note what the stream does not give although it runs; empty when it gives everything."""
+        ...
+
+    def told(self, events: Sequence[MarketEvent], *, source: str, streamed: bool) -> None:
+        """Take what the market said; `streamed` is False for answers to a poll."""
+        ...
+
+    def unreadable(self, frame: bytes, problem: str) -> None:
+        """Keep a frame, or a part of one, that could not be read."""
+        ...
+
+
+class LiveProvider(Protocol):
+    """A source that tells quotes, trades, halts and price bands as they happen."""
+
+    @property
+    def name(self) -> str:
+        """Return the word stored with what comes from here."""
+        ...
+
+    def latest(self, symbols: Sequence[str]) -> list[MarketEvent]:
+        """Return the newest quote and trade of each symbol, asked for once; symbols nobody knows are left out.
+
+        :raises LiveSourceError: no answer that can be read
+        """
+        ...
+
+    def want(self, symbols: Collection[str]) -> None:
+        """Say which symbols are wanted from now on, the most important first; from any thread."""
+        ...
+
+    async def listen(self, listener: LiveListener) -> None:
+        """Tell the listener until the task is cancelled; connects again and subscribes again by itself."""
         ...

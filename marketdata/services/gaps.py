@@ -1,0 +1,53 @@
+"""Record when a live feed told nothing, and what nobody could read."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from marketdata.models import Feed, FeedGap, UnreadableFrame
+from marketdata.models.gaps import MAX_FRAME_BYTES
+from marketdata.types import GapReason
+
+MOST_FRAMES = 1_000
+"""Unreadable frames that are kept of a feed; the oldest go."""
+
+
+@transaction.atomic
+def open_gap(*, feed: Feed, source: str, reason: GapReason, detail: str, began_at: datetime) -> FeedGap:
+    """Note that the stream tells nothing from an instant on; an open gap learns its newest reason. Locks: the gap."""
+    gap, created = FeedGap.objects.select_for_update(of=("self",), no_key=True).get_or_create(
+        feed=feed,
+        source=source,
+        ended_at=None,
+        defaults={"reason": reason, "detail": detail[:255], "began_at": began_at},
+    )
+    if not created and (gap.reason, gap.detail) != (reason, detail[:255]):
+        gap.reason, gap.detail = reason, detail[:255]
+        gap.save(update_fields=["reason", "detail"])
+    return gap
+
+
+def close_gaps(*, feed: Feed, ended_at: datetime) -> int:
+    """Note that the feed's stream runs again, and return how many gaps that ended."""
+    open_ones = FeedGap.objects.filter(feed=feed, ended_at__isnull=True)
+    return open_ones.filter(began_at__lte=ended_at).update(ended_at=ended_at)
+
+
+@transaction.atomic
+def keep_frames(*, feed: Feed, source: str, frames: Sequence[tuple[bytes, str]], received_at: datetime) -> None:
+    """Keep frames that could not be read, each with what was wrong with it; of old ones the newest thousand."""
+    UnreadableFrame.objects.bulk_create(
+        UnreadableFrame(
+            feed=feed,
+            source=source,
+            problem=problem[:255],
+            content=content[:MAX_FRAME_BYTES],
+            size=len(content),
+            received_at=received_at,
+        )
+        for content, problem in frames
+    )
+    oldest = UnreadableFrame.objects.filter(feed=feed).order_by("-pk").values_list("pk", flat=True)[MOST_FRAMES:][:1]
+    for pk in oldest:
+        UnreadableFrame.objects.filter(feed=feed, pk__lte=pk).delete()
