@@ -25,6 +25,12 @@ class ReplaceRefused(ExecutionError):
     code = "order_not_replaceable"
 
 
+class InvalidGroup(ExecutionError):
+    """The orders are no group: a leg is missing, or does not belong to its entry; nothing is stored."""
+
+    code = "invalid_group"
+
+
 class IllegalTransition(ExecutionError):
     """The transition table does not know this step."""
 

@@ -6,12 +6,15 @@ is the exchange session of the instant, never a machine's local date.
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
 from risk.types import OrderIntent
 
 SEPARATOR = "\x1f"
+LONGEST_CLIENT_ORDER_ID = 128
+LEG_SUFFIX = {"take_profit": "TP", "stop_loss": "SL"}
 
 
 def exact(value: Decimal | None) -> str:
@@ -31,6 +34,34 @@ def intent_key(intent: OrderIntent, trading_date: date) -> str:
 def client_order_id(intent: OrderIntent, trading_date: date, attempt: int) -> str:
     """Return the order's own id: the same wish in the same attempt has the same id on every machine."""
     return _digest([*_parts(intent, trading_date), str(attempt)])
+
+
+def group_key(entry: OrderIntent, legs: Sequence[OrderIntent], trading_date: date) -> str:
+    """Return the SHA-256 of what is wanted as a group: the entry with its class and the prices of its legs."""
+    return _digest(_group_parts(entry, legs, trading_date))
+
+
+def group_client_order_id(entry: OrderIntent, legs: Sequence[OrderIntent], trading_date: date, attempt: int) -> str:
+    """Return the id of a group's entry."""
+    return _digest([*_group_parts(entry, legs, trading_date), str(attempt)])
+
+
+def leg_key(key: str, role: str) -> str:
+    """Return the key of a group's leg: a leg is no wish of its own."""
+    return _digest([key, role])
+
+
+def leg_client_order_id(entry_id: str, role: str) -> str:
+    """Return the id of a leg after its entry's, so that people see whose it is."""
+    name = f"{entry_id}-{LEG_SUFFIX[role]}"
+    return name if len(name) <= LONGEST_CLIENT_ORDER_ID else _digest([name])
+
+
+def _group_parts(entry: OrderIntent, legs: Sequence[OrderIntent], trading_date: date) -> list[str]:
+    parts = [*_parts(entry, trading_date), entry.order_class]
+    for leg in legs:
+        parts += [leg.leg_role, exact(leg.limit_price), exact(leg.stop_price)]
+    return parts
 
 
 def _parts(intent: OrderIntent, trading_date: date) -> list[str]:

@@ -122,6 +122,11 @@ class OrderIntent:
         return 1 if self.side == Side.BUY else -1
 
     @property
+    def takes_profit(self) -> bool:
+        """Whether it is the exit of a group that waits for a better price; an OCO's first order is one."""
+        return self.leg_role == "take_profit" or (self.order_class == "oco" and not self.leg_role)
+
+    @property
     def signed_quantity(self) -> Decimal:
         """Shares, negative for a sell."""
         return self.quantity * self.sign

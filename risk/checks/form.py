@@ -68,7 +68,7 @@ def _combination_problem(case: Case) -> tuple[str, str] | None:
         return ("a stop order is day or gtc", f"stop order with {intent.time_in_force}")
     if intent.extended_hours and (intent.order_type, intent.time_in_force) != (OrderType.LIMIT, TimeInForce.DAY):
         return ("extended hours take limit orders for the day only", f"{intent.order_type} {intent.time_in_force}")
-    if intent.order_type == OrderType.MARKET and intent.time_in_force == TimeInForce.GTC:
+    if intent.order_type == OrderType.MARKET and intent.time_in_force == TimeInForce.GTC and not intent.order_class:
         return ("a market order cannot wait: use day, ioc, fok, opg or cls", "market order with gtc")
     return None
 

@@ -42,12 +42,15 @@ def check_price_fresh(case: Case) -> Denial | None:
 
 
 def check_price_collar(case: Case) -> Denial | None:
-    """Deny a limit or stop price too far from the last price, in percent of it."""
+    """Deny a limit or stop price too far from the last price, in percent of it.
+
+    A take profit that waits for a better price is no slip of a finger, however far it is.
+    """
     if case.price is None:
         return None
     collar, last = case.limits.strategy.price_collar_pct, case.price.last
     for wanted in (case.intent.limit_price, case.intent.stop_price):
-        if wanted is None:
+        if wanted is None or (case.intent.takes_profit and (wanted - last) * case.intent.sign <= 0):
             continue
         distance = abs(wanted - last) * HUNDRED / last
         if distance > collar:
