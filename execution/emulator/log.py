@@ -90,13 +90,19 @@ class EventLog:
     ) -> None:
         self.close()
 
+    def account_entries(self) -> list[Entry]:
+        """Return what happened since the account was opened last: a reset opens it anew."""
+        openings = [entry.sequence for entry in self._entries if entry.kind == "opened"]
+        return self._entries[openings[-1] - 1 if openings else 0 :]
+
     def orders(self) -> dict[str, str]:
         """Return the newest status of every order by its id, out of the entries alone."""
-        return {entry.data["order_id"]: entry.data["status"] for entry in self._entries if "status" in entry.data}
+        told = self.account_entries()
+        return {entry.data["order_id"]: entry.data["status"] for entry in told if "status" in entry.data}
 
     def fills(self, *, until: datetime | None = None) -> list[LoggedFill]:
         """Return the executions that stand (a busted one does not), in order, up to an instant."""
-        told = [entry for entry in self._entries if until is None or entry.at <= until]
+        told = [entry for entry in self.account_entries() if until is None or entry.at <= until]
         busted = {entry.data["execution_id"] for entry in told if entry.kind == "bust"}
         return [
             LoggedFill(at=entry.at, **{name: entry.data[name] for name in FILL_FIELDS})
@@ -107,7 +113,7 @@ class EventLog:
     def holdings(self, *, until: datetime | None = None) -> dict[str, Holding]:
         """Return what was held by symbol at an instant (None: now), recomputed from the entries alone; none is flat."""
         held: dict[str, Holding] = {}
-        for entry in self._entries:
+        for entry in self.account_entries():
             if until is not None and entry.at > until:
                 break
             move = MOVES.get(entry.kind)
@@ -122,7 +128,7 @@ class EventLog:
 
     def cash_moved(self) -> Decimal:
         """Return what came in less what went out since the start, account currency, from the entries alone."""
-        return sum((entry.data["cash"] for entry in self._entries if "cash" in entry.data), ZERO)
+        return sum((entry.data["cash"] for entry in self.account_entries() if "cash" in entry.data), ZERO)
 
 
 FILL_FIELDS = ("execution_id", "order_id", "client_order_id", "symbol", "side", "quantity", "price", "fee")

@@ -1,4 +1,4 @@
-"""Answers about the account and the market: positions, account, history, clock, calendar, assets, corporate actions."""
+"""Answers about the account and the market: positions, account, history, clock, calendar, assets."""
 
 from __future__ import annotations
 
@@ -224,25 +224,6 @@ def asset_json(listing: Listing) -> dict[str, Any]:
         fractionable=listing.fractionable,
         active=listing.active,
     )
-
-
-def corporate_actions(state: VenueState, *, symbols: tuple[str, ...], start: date, end: date) -> dict[str, Any]:
-    """Return splits and dividends with an ex-date from start to end, by kind; without symbols all of them."""
-    found: dict[str, list[dict[str, Any]]] = {"forward_splits": [], "reverse_splits": [], "cash_dividends": []}
-    for split in state.market.splits(start, end):
-        if not symbols or split.symbol in symbols:
-            new, old = split.ratio.as_integer_ratio()
-            line = {"symbol": split.symbol, "new_rate": Decimal(new), "old_rate": Decimal(old)}
-            found["forward_splits" if split.ratio > 1 else "reverse_splits"].append(_dated(line, split.ex_date))
-    for dividend in state.market.dividends(start, end):
-        if not symbols or dividend.symbol in symbols:
-            line = {"symbol": dividend.symbol, "rate": dividend.cash, "special": False, "foreign": False}
-            found["cash_dividends"].append(_dated(line, dividend.ex_date))
-    return {kind: lines for kind, lines in found.items() if lines}
-
-
-def _dated(line: dict[str, Any], ex_date: date) -> dict[str, Any]:
-    return {**line, "ex_date": ex_date.isoformat(), "process_date": ex_date.isoformat()}
 
 
 def _new_york_time(at: datetime) -> str:

@@ -202,10 +202,6 @@ class Venue:
         """
         return reads.asset(self.state, symbol_or_asset_id)
 
-    def corporate_actions(self, *, start: date, end: date, symbols: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return splits and dividends by kind."""
-        return reads.corporate_actions(self.state, symbols=symbols, start=start, end=end)
-
     # control
 
     def tick(

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from execution.alpaca_wire.json import decode_object, encode
-from execution.alpaca_wire.orders import read_order, read_replace
+from execution.alpaca_wire.orders import OrderBody, read_order, read_replace
 from execution.emulator.clock import VenueClock
 from execution.emulator.faults import FaultPlan, read_fault
 from execution.emulator.log import EventLog
@@ -17,6 +17,14 @@ MIDDAY = datetime(2012, 6, 14, 16, 0, tzinfo=UTC)
 CLOSE = datetime(2012, 6, 14, 20, 0, tzinfo=UTC)
 EVENING = datetime(2012, 6, 15, 0, 30, tzinfo=UTC)
 NEXT_OPEN = datetime(2012, 6, 15, 13, 30, tzinfo=UTC)
+
+
+def body(**fields: Any) -> OrderBody:
+    """Make the body of an order, a market day order to buy 10 AAPL unless said otherwise."""
+    given = {"symbol": "AAPL", "side": "buy", "qty": "10", "type": "market", "time_in_force": "day", **fields}
+    if given.get("limit_price") and "type" not in fields:
+        given["type"] = "limit"
+    return read_order(decode_object(encode(given)))
 
 
 class Desk:
@@ -57,10 +65,7 @@ class Desk:
 
     def send(self, **fields: Any) -> dict[str, Any]:
         """Submit an order, a market day order to buy 10 AAPL unless said otherwise."""
-        body = {"symbol": "AAPL", "side": "buy", "qty": "10", "type": "market", "time_in_force": "day", **fields}
-        if body.get("limit_price") and "type" not in fields:
-            body["type"] = "limit"
-        return self.venue.submit(read_order(decode_object(encode(body))))
+        return self.venue.submit(body(**fields))
 
     def change(self, order: dict[str, Any], **fields: Any) -> dict[str, Any]:
         """Replace an order."""
