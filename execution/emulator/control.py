@@ -146,8 +146,8 @@ class Control:
         """POST prices: bid, ask, last and volume by symbol; a last price alone is quoted on both sides."""
         body = decode_object(await request.body())
         read = {symbol: _prices(symbol, given) for symbol, given in body.items()}
-        for symbol, prices in read.items():
-            self.surface.venue.tick(symbol, **prices)
+        for symbol, (last, others) in read.items():
+            self.surface.venue.tick(symbol, last=last, **others)
         return self._done()
 
     async def halt(self, request: Request) -> Response:
@@ -248,13 +248,13 @@ def _positive(body: Mapping[str, Any], name: str) -> Decimal:
     return value
 
 
-def _prices(symbol: str, given: Any) -> dict[str, Decimal | None]:
+def _prices(symbol: str, given: Any) -> tuple[Decimal, dict[str, Decimal]]:
+    """Return the last price and what was given besides; a side that was not given is the last price."""
     if not isinstance(given, dict) or set(given) - set(PRICE_FIELDS) or given.get("last") is None:
         raise malformed(symbol, given, f"last, and some of {', '.join(PRICE_FIELDS)}")
     last = _positive(given, "last")
-    prices: dict[str, Decimal | None] = {"last": last, "bid": last, "ask": last, "volume": None}
-    prices |= {name: _positive(given, name) for name in PRICE_FIELDS if given.get(name) is not None}
-    return prices
+    others = {name: _positive(given, name) for name in ("bid", "ask", "volume") if given.get(name) is not None}
+    return last, {"bid": last, "ask": last, **others}
 
 
 def _described(fault: Fault) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class Front:
         return facts
 
     def _fault(self, facts: Mapping[str, str]) -> Fault | None:
-        kinds = REFUSALS + LOST_ANSWERS
+        kinds: tuple[FaultKind, ...] = REFUSALS + LOST_ANSWERS
         if facts["path"].startswith("/v2/orders") and facts["method"] != "DELETE":
             kinds += (FaultKind.UNKNOWN_STATUS,)
         fault = self.surface.faults.take(*kinds, **facts)

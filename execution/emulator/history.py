@@ -213,8 +213,10 @@ def _scaled(bar: PastBar, steps: list[tuple[date, Decimal, Decimal]]) -> PastBar
             price, shares = price * price_factor, shares * share_factor
     if price == 1 and shares == 1:
         return bar
-    scaled = [(value * price).quantize(PRICE_STEP) for value in (bar.open, bar.high, bar.low, bar.close)]
-    return PastBar(bar.at, *scaled, (bar.volume * shares).to_integral_value())
+    opened, high, low, close = (
+        (value * price).quantize(PRICE_STEP) for value in (bar.open, bar.high, bar.low, bar.close)
+    )
+    return PastBar(bar.at, opened, high, low, close, (bar.volume * shares).to_integral_value())
 
 
 def _midnight(day: date) -> datetime:

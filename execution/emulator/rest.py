@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from starlette.requests import Request
@@ -13,15 +14,14 @@ from execution.alpaca_wire.errors import MALFORMED, WireError, malformed
 from execution.alpaca_wire.json import decode_object, encode
 from execution.alpaca_wire.orders import read_order, read_replace
 from execution.emulator import params
-from execution.emulator.faults import FaultKind
 from execution.emulator.surface import Surface
-from execution.emulator.venue import ActivityQuery, OrderQuery
+from execution.emulator.venue import ActivityQuery, HistoryQuery, OrderQuery
+from marketdata.clock import NEW_YORK
 
 MOST_ORDERS = 500
 DEFAULT_ORDERS = 50
 MOST_ACTIVITIES = 100
 JSON = "application/json; charset=UTF-8"
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def answer(content: Any, status: int = 200) -> Response:
@@ -118,21 +118,11 @@ class TradingApi:
 
     async def positions(self, request: Request) -> Response:
         """GET /v2/positions."""
-        self._fail_positions()
         return answer(self.surface.venue.positions())
 
     async def position(self, request: Request) -> Response:
         """GET /v2/positions/{symbol or asset id}."""
-        self._fail_positions()
         return answer(self.surface.venue.position(request.path_params["symbol"]))
-
-    def _fail_positions(self) -> None:
-        """Refuse to tell positions when the plan says so: nobody may take that for having none."""
-        fault = self.surface.faults.take(FaultKind.POSITIONS_FAIL, method="GET", path="/v2/positions")
-        if fault is not None:
-            self.surface.note_fault(fault, "/v2/positions")
-            status = int(fault.parameters.get("status", 500))
-            raise WireError(status, status * 100_000 + 10_000, "internal server error occurred")
 
     async def close_all(self, request: Request) -> Response:
         """DELETE /v2/positions."""
@@ -164,8 +154,9 @@ class TradingApi:
         return answer(self.surface.venue.configurations())
 
     async def configure(self, request: Request) -> Response:
-        """PATCH /v2/account/configurations."""
-        return answer(self.surface.venue.configure(decode_object(await request.body())))
+        """PATCH /v2/account/configurations; the client sends its whole model, with null for what it does not know."""
+        given = decode_object(await request.body())
+        return answer(self.surface.venue.configure({name: value for name, value in given.items() if value is not None}))
 
     async def activities(self, request: Request) -> Response:
         """GET /v2/account/activities, or one type of them."""
@@ -173,18 +164,20 @@ class TradingApi:
         kind = request.path_params.get("kind")
         query = ActivityQuery(
             types=(kind,) if kind else params.words(given, "activity_types"),
-            date=params.day(given, "date"),
+            day=params.day(given, "date"),
             after=params.instant(given, "after"),
             until=params.instant(given, "until"),
             direction=params.choice(given, "direction", ("asc", "desc"), "desc"),
             page_size=params.whole(given, "page_size", default=MOST_ACTIVITIES, least=1, most=MOST_ACTIVITIES),
-            page_token=given.get("page_token") or None,
+            page_token=given.get("page_token", ""),
         )
         return answer(self.surface.venue.activities(query))
 
     async def portfolio_history(self, request: Request) -> Response:
         """GET /v2/account/portfolio/history."""
-        return answer(self.surface.venue.portfolio_history(query_of(request)))
+        given = query_of(request)
+        query = HistoryQuery(start=params.day(given, "start"), end=params.day(given, "end"))
+        return answer(self.surface.venue.portfolio_history(query))
 
     # market
 
@@ -203,9 +196,12 @@ class TradingApi:
         return answer(told)
 
     async def calendar(self, request: Request) -> Response:
-        """GET /v2/calendar."""
+        """GET /v2/calendar; without dates, this year's sessions."""
         given = query_of(request)
-        return answer(self.surface.venue.calendar(params.day(given, "start"), params.day(given, "end")))
+        year = self.surface.clock.now().astimezone(NEW_YORK).year
+        start = params.day(given, "start") or date(year, 1, 1)
+        end = params.day(given, "end") or date(max(year, start.year), 12, 31)
+        return answer(self.surface.venue.calendar(start, end))
 
     async def assets(self, request: Request) -> Response:
         """GET /v2/assets."""

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
@@ -29,6 +29,8 @@ CALL_WAIT = timedelta(seconds=30)
 GRACE = 2
 """Seconds that open requests get to end when the server stops."""
 LOOPBACK = "127.0.0.1"
+MIDDAY = datetime(2012, 6, 14, 16, 0, tzinfo=UTC)
+"""Where a clock stands that nobody gave: in the middle of a session."""
 Result = TypeVar("Result")
 
 
@@ -121,7 +123,7 @@ class RunningEmulator:
         self.surface = Surface(
             settings=settings or VenueSettings(),
             market=market or ScriptedMarket(),
-            clock=clock or VenueClock.manual(),
+            clock=clock or VenueClock.manual(MIDDAY),
             faults=faults or FaultPlan(),
             log=log or EventLog(),
             wall=wall_now,
@@ -173,14 +175,19 @@ class RunningEmulator:
         """Return the whole address of the IEX stream."""
         return self._addresses.data_stream_url
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop of the emulator's thread."""
+        assert self._loop is not None, "the emulator does not run"
+        return self._loop
+
     def call(self, function: Callable[[], Result]) -> Result:
         """Run a function on the loop's thread and return what it returns; the venue knows only that thread."""
 
         async def called() -> Result:
             return function()
 
-        assert self._loop is not None, "the emulator does not run"
-        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(CALL_WAIT.total_seconds())
+        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(CALL_WAIT.total_seconds())
 
     def pump(self) -> None:
         """Let the venue and the streams catch up with the clock: for a clock that stands still."""

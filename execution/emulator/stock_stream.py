@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from execution.alpaca_wire.json import encode
 from execution.alpaca_wire.text import moment
-from execution.emulator.connections import cable_of
+from execution.emulator.connections import cable_of, cut
 from execution.emulator.faults import Fault, FaultKind, FaultPlan
 from execution.emulator.keys import Keys
 from execution.emulator.market import Market
@@ -158,6 +158,11 @@ class StockStreams:
                 self._on_fault(fault, f"/v2/{feed}")
                 for subscriber in struck:
                     strike(subscriber, fault)
+
+    def disconnect(self) -> None:
+        """Cut every connection."""
+        for subscriber in list(self._subscribers):
+            cut(subscriber.cable)
 
     # one connection
 

@@ -63,11 +63,14 @@ class Connection:
     muted: bool = False
     muted_until: int | None = None
 
+    def mute_at(self, at: int) -> bool:
+        """Tell whether the connection says nothing at a time of the loop (ms)."""
+        return self.muted and (self.muted_until is None or at < self.muted_until)
+
     def tell(self, telling: Telling, *, at: int) -> None:
         """Queue a frame at a time of the loop (ms); a mute connection loses it, one that does not read is cut off."""
-        if self.muted and (self.muted_until is None or at < self.muted_until):
+        if self.mute_at(at):
             return
-        self.muted = False
         try:
             self.queue.put_nowait(telling)
         except asyncio.QueueFull:
@@ -171,6 +174,11 @@ class UpdateStream:
         self._on_fault(fault, PATH)
         for connection in list(self._connections):
             strike(connection, fault)
+
+    def disconnect(self) -> None:
+        """Cut every connection."""
+        for connection in list(self._connections):
+            cut(connection.cable)
 
     # one connection
 

@@ -25,9 +25,8 @@ TIMEOUT = 0.5
 
 
 class TimedAdapter(HTTPAdapter):
-    def send(self, request, **options):
-        options["timeout"] = options.get("timeout") or TIMEOUT
-        return super().send(request, **options)
+    def send(self, request, stream=False, timeout=None, verify=True, cert=None, proxies=None):
+        return super().send(request, stream, timeout or TIMEOUT, verify, cert, proxies)
 
 
 def timed(client):

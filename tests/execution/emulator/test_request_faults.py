@@ -12,7 +12,7 @@ POST = {"method": "POST", "path": "/v2/orders"}
 
 def submitted(emulator) -> list[str]:
     """Return the client ids of what the venue took, in order."""
-    return [entry.data["client_order_id"] for entry in emulator.log.entries(kind="accepted")]
+    return [entry.data["client_order_id"] for entry in emulator.log.entries(kind="submitted")]
 
 
 def lost(client, order) -> Exception:
