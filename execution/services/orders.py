@@ -38,6 +38,8 @@ class Judged:
     attempt: int = 1
     existing: int | None = None
     same_as: int | None = None
+    entry_position: int | None = None
+    """Of a leg: where its entry stands in the batch."""
 
 
 def submit_order(*, intent: OrderIntent, account: Account, wall_now: datetime) -> SubmitResult:
@@ -59,7 +61,7 @@ def submit_orders(*, intents: Sequence[OrderIntent], account: Account, wall_now:
         row, market_at = store.read_account(account.pk, wall_now=wall_now, lock=True)
         book = store.open_book(row, market_at=market_at, wall_now=wall_now)
         judged = _judge(book, intents)
-        return _store(book, judged)
+        return store_judged(book, judged)
 
 
 def preview_orders(*, intents: Sequence[OrderIntent], account: Account, wall_now: datetime) -> list[Judged]:
@@ -82,7 +84,7 @@ def _judge(book: Book, intents: Sequence[OrderIntent]) -> list[Judged]:
         if same_as != position:
             judged.append(Judged(intent, row, key, None, [], same_as=same_as))
             continue
-        existing = _existing(intent, row)
+        existing = existing_order(intent, row)
         if existing is not None:
             judged.append(Judged(intent, row, key, None, [], existing=existing))
             continue
@@ -113,7 +115,11 @@ class _Seen:
         return first
 
 
-def _existing(intent: OrderIntent, row: ItemRow) -> int | None:
+def existing_order(intent: OrderIntent, row: ItemRow) -> int | None:
+    """Return the order that the wish has become before, None for a new one or one that may be tried again.
+
+    :raises OrderConflict: its id and its idempotency key are those of two orders
+    """
     found = row.existing
     if intent.client_order_id or intent.idempotency_key:
         named = {found.by_client_id, found.by_idempotency_key} - {None}
@@ -125,7 +131,8 @@ def _existing(intent: OrderIntent, row: ItemRow) -> int | None:
     return found.newest_attempt
 
 
-def _store(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
+def store_judged(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
+    """Write judged intents in one statement; one result each. Inside the transaction that holds the account."""
     new = [
         order_row(
             position=position,
@@ -135,6 +142,7 @@ def _store(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
             key=item.key,
             attempt=item.attempt,
             denials=item.denials,
+            entry_position=item.entry_position,
         )
         for position, item in enumerate(judged)
         if item.case is not None
@@ -147,7 +155,7 @@ def _store(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
             first = results[item.same_as]
             results.append(SubmitResult(first.order, False, first.denials, first.decision_id))
         elif item.existing is not None:
-            results.append(_repeated(item.intent, item.existing))
+            results.append(repeated(item.intent, item.existing))
         else:
             order_id, decision_id, stored_at = next(written)
             order = None if order_id is None else _order(book, item, fields[position], order_id, decision_id, stored_at)
@@ -158,7 +166,11 @@ def _store(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
     return results
 
 
-def _repeated(intent: OrderIntent, order_id: int) -> SubmitResult:
+def repeated(intent: OrderIntent, order_id: int) -> SubmitResult:
+    """Return the order that was there before.
+
+    :raises OrderConflict: it is not what is wanted now
+    """
     order = Order.objects.select_related("instrument", "strategy", "decision").get(pk=order_id)
     differing = _difference(order, intent)
     if differing is not None:
@@ -189,6 +201,7 @@ def _difference(order: Order, intent: OrderIntent) -> tuple[str, str, str] | Non
         ("stop_price", exact(order.stop_price), exact(intent.stop_price)),
         ("extended_hours", str(order.extended_hours), str(intent.extended_hours)),
         ("reduce_only", str(order.reduce_only), str(intent.reduce_only)),
+        ("order_class", order.order_class, intent.order_class),
         ("client_order_id", order.client_order_id, intent.client_order_id or order.client_order_id),
     )
     return next((pair for pair in pairs if pair[1] != pair[2]), None)
