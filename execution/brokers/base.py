@@ -208,6 +208,10 @@ class BrokerUnavailable(BrokerError):
     """Nothing was sent: it is safe to try again."""
 
 
+class BrokerUnreachable(BrokerUnavailable):
+    """Nobody answers, or no more requests are allowed: whatever is asked next would fail as well."""
+
+
 class BrokerOutcomeUnknown(BrokerError):
     """The request may have taken effect: ask by client_order_id, never send again blindly."""
 

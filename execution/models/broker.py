@@ -28,6 +28,13 @@ class BrokerLink(models.Model):
     pinned_account_number = models.CharField(max_length=64, blank=True, default="")
     pinned_key = models.CharField(max_length=64, blank=True, default="", help_text="SHA-256 of the key's id")
     pinned_at = models.DateTimeField(null=True, blank=True)
+    identity_problem = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="why nothing is sent: who answers is not who was pinned, or not one of the account's mode",
+    )
     message_count = models.BigIntegerField(default=0, db_default=0, help_text="sequence of the newest message")
     stream = models.CharField(max_length=12, choices=Stream.choices, default=Stream.DOWN, db_default=Stream.DOWN.value)
     stream_since = models.DateTimeField(null=True, blank=True)

@@ -15,7 +15,13 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from execution.brokers.alpaca.session import was_sent
-from execution.brokers.base import BrokerError, BrokerOutcomeUnknown, BrokerRejected, BrokerUnavailable
+from execution.brokers.base import (
+    BrokerError,
+    BrokerOutcomeUnknown,
+    BrokerRejected,
+    BrokerUnavailable,
+    BrokerUnreachable,
+)
 
 TRANSPORT = (RequestException, HTTPError, OSError, ValueError, RecursionError)
 """What a request raises beside `APIError`: no connection, no answer, or none that is JSON."""
@@ -65,7 +71,7 @@ def write_failure(refusal: Refusal) -> BrokerError:
     if refusal.is_definite:
         return BrokerRejected(refusal.message, code=refusal.code)
     if refusal.status == 429:
-        return BrokerUnavailable(f"too many requests: {said}", code="rate_limited")
+        return BrokerUnreachable(f"too many requests: {said}", code="rate_limited")
     return BrokerOutcomeUnknown(f"the broker answered: {said}", code=f"http_{refusal.status}")
 
 
@@ -73,18 +79,20 @@ def read_failure(refusal: Refusal) -> BrokerError:
     """Say what a refused GET or DELETE means: ask again later; only the API's own 404 is an answer."""
     if refusal.status == 404 and refusal.code == NOT_FOUND:
         return BrokerRejected(refusal.message, code=refusal.code)
-    code = "rate_limited" if refusal.status == 429 else f"http_{refusal.status}"
-    return BrokerUnavailable(f"the broker answered: {refusal.message} (HTTP {refusal.status})", code=code)
+    said = f"the broker answered: {refusal.message} (HTTP {refusal.status})"
+    if refusal.status == 429:
+        return BrokerUnreachable(said, code="rate_limited")
+    return BrokerUnavailable(said, code=f"http_{refusal.status}")
 
 
 def no_answer(error: BaseException, *, writes: bool) -> BrokerError:
     """Say what a request means that got no answer, or one that cannot be read."""
     said = _line(f"{type(error).__name__}: {error}")
     if not was_sent():
-        return BrokerUnavailable(f"the broker cannot be reached: {said}", code="unreachable")
+        return BrokerUnreachable(f"the broker cannot be reached: {said}", code="unreachable")
     if writes:
         return BrokerOutcomeUnknown(f"no answer of the broker: {said}", code="no_answer")
-    return BrokerUnavailable(f"no answer of the broker: {said}", code="no_answer")
+    return BrokerUnreachable(f"no answer of the broker: {said}", code="no_answer")
 
 
 def unreadable(what: str, *, writes: bool) -> BrokerError:

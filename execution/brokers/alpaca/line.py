@@ -14,7 +14,13 @@ from execution.brokers.alpaca.budget import Budget, Purpose
 from execution.brokers.alpaca.configuration import AlpacaConfiguration
 from execution.brokers.alpaca.failures import TRANSPORT, no_answer, read_failure, refusal_of, write_failure
 from execution.brokers.alpaca.session import BoundedSession
-from execution.brokers.base import BrokerError, BrokerOutcomeUnknown, BrokerRejected, BrokerUnavailable
+from execution.brokers.base import (
+    BrokerError,
+    BrokerOutcomeUnknown,
+    BrokerRejected,
+    BrokerUnavailable,
+    BrokerUnreachable,
+)
 
 log = structlog.get_logger(__name__)
 UNAUTHORIZED = 401
@@ -109,7 +115,7 @@ class Line:
 
     def _send(self, method: str, path: str, data: Mapping[str, Any] | None, purpose: Purpose, *, writes: bool) -> Any:
         if not self.budget.take(purpose):
-            raise BrokerUnavailable("this minute's requests are used up", code="rate_budget")
+            raise BrokerUnreachable("this minute's requests are used up", code="rate_budget")
         try:
             return self._client._request(method, path, None if data is None else dict(data))
         except APIError as error:
@@ -132,7 +138,7 @@ class Line:
             except APIError as error:
                 if refusal_of(error).status == UNAUTHORIZED:
                     log.error("broker_refuses_keys", reason=message)
-                    return BrokerUnavailable(f"the broker refuses the keys, twice: {message}", code="keys_refused")
+                    return BrokerUnreachable(f"the broker refuses the keys, twice: {message}", code="keys_refused")
             except TRANSPORT as error:
                 log.warning("broker_refusal_of_keys_unconfirmed", reason=str(error)[:200])
         return BrokerUnavailable(f"the broker refused the keys once: {message}", code="unauthorized_once")

@@ -5,12 +5,14 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.core.management import CommandError
+from django.db import DatabaseError, connection
 
-from execution.brokers.base import Broker, BrokerError
+from execution.brokers.base import Broker, BrokerError, BrokerNotConfigured, BrokerUnavailable, WrongAccount
 from execution.brokers.registry import broker_for
 from execution.models import Account
 from execution.selectors import desk_account
+from execution.services.broker_identity import verify_identity
 from execution.services.dispatch import CHANNEL, dispatch_once
 from execution.services.recovery import (
     begin_recovery,
@@ -18,6 +20,7 @@ from execution.services.recovery import (
     resolve_unanswered,
 )
 from execution.services.reports import apply_reports
+from execution.services.second_lock import keep_second_lock
 from execution.services.wishes import fulfil_wishes
 from marketdata.clock import wall_now
 from trading.management.worker import WorkerCommand
@@ -25,43 +28,74 @@ from trading.management.worker import WorkerCommand
 log = structlog.get_logger(__name__)
 
 RESOLVE_EVERY = timedelta(seconds=5)
+VERIFY_EVERY = timedelta(seconds=30)
+RETRY_VERIFY = timedelta(seconds=2)
+COMPLAIN_EVERY = timedelta(minutes=1)
+SENDING_AT_MOST = timedelta(seconds=2)
+"""After this much sending a round looks at everything else: wishes, reports, its sign of life."""
 
 
 class Command(WorkerCommand):
     """Recovery first, then rounds: woken by PostgreSQL at each commit of an order, and once a second anyway."""
 
-    help = "Send stored orders and cancels of the desk's account to its broker."
+    help = (
+        "Send stored orders and cancels of the desk's account to its broker. Nothing is sent before the broker has "
+        "said that it is the account that was met first; a wrong account or missing keys end the start with one line."
+    )
     name = "dispatcher"
+
+    recovered = False
+    verified = False
+    verified_at: datetime | None = None
+    resolved_at: datetime | None = None
+    complaint: tuple[str, datetime] | None = None
+    more = False
+    sent = 0
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Refuse the start at a wrong account, then work until SIGTERM or SIGINT.
+
+        :raises CommandError: no keys, or keys of another account
+        """
+        try:
+            self._refuse_wrong_account()
+        except DatabaseError as error:
+            log.warning("start_not_checked", reason=str(error).splitlines()[0])  # the first round does it all again
+        super().handle(*args, **options)
 
     def start(self) -> None:
         """Listen, and settle what an earlier process left open; until that succeeds nothing leaves."""
         self.recovered = False
-        self.resolved_at: datetime | None = None
+        self.resolved_at = None
         self.sent = 0
         with connection.cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
 
     def round(self) -> None:
         """Stop first what somebody wanted stopped while the database was away; then send what waits."""
+        self.more = False
         fulfil_wishes(settings.VAR_DIR, wall_now=wall_now())
         account = desk_account(str(settings.TRADING_MODE))
         if account is None:
             return
-        broker = broker_for(account)
-        if not self.recovered and not self._recover(account, broker):
+        try:
+            broker = broker_for(account)
+        except BrokerNotConfigured as error:
+            self._complain("broker_not_configured", error)
             return
-        while not self.stopping.is_set():
-            report = dispatch_once(account=account, broker=broker, wall_now=wall_now())
-            self.sent += report.sent
-            if not report.did_something:
-                break
+        if not self._verified(account, broker):
+            return
+        if not self.recovered and not self._recover(account, broker):
+            keep_second_lock(account=account, broker=broker, wall_now=wall_now())
+            return
+        self._send(account, broker)
         # The answer to a cancel comes as a report: who pressed the kill switch should not wait for the next tick.
         apply_reports(account=account, broker=broker, wall_now=wall_now())
         self._resolve(account, broker)
 
     def wait(self) -> None:
-        """Sleep until an order is stored, a second at most."""
-        if self.stopping.is_set():
+        """Sleep until an order is stored, a second at most, and not at all while orders wait to be sent."""
+        if self.stopping.is_set() or self.more:
             return
         connection.ensure_connection()
         raw: Any = connection.connection
@@ -69,8 +103,67 @@ class Command(WorkerCommand):
             return
 
     def detail(self) -> dict[str, Any]:
-        """Tell how many orders this process has sent."""
-        return {"sent": self.sent, "recovered": self.recovered}
+        """Tell how many orders this process has sent, and what keeps it from sending."""
+        said = {"sent": self.sent, "recovered": self.recovered}
+        return said if self.complaint is None else said | {"problem": self.complaint[0]}
+
+    def _send(self, account: Account, broker: Broker) -> None:
+        """Send cancels and orders until nothing is left to do or there is something else to look at.
+
+        The second lock follows right after the cancels of a kill switch.
+        """
+        until = wall_now() + SENDING_AT_MOST
+        while not self.stopping.is_set():
+            report = dispatch_once(account=account, broker=broker, wall_now=wall_now())
+            self.sent += report.sent
+            keep_second_lock(account=account, broker=broker, wall_now=wall_now())
+            if not report.did_something:
+                return
+            if wall_now() >= until:
+                self.more = True
+                return
+
+    def _refuse_wrong_account(self) -> None:
+        fulfil_wishes(settings.VAR_DIR, wall_now=wall_now())
+        account = desk_account(str(settings.TRADING_MODE))
+        if account is None:
+            return
+        try:
+            verify_identity(account=account, broker=broker_for(account), wall_now=wall_now())
+        except (BrokerNotConfigured, WrongAccount) as error:
+            raise CommandError(f"nothing is sent: {error}") from None
+        except BrokerError as error:
+            log.warning("broker_not_reached", reason=str(error))  # it may come back, and the rounds wait for it
+            return
+        self.verified, self.verified_at = True, wall_now()
+
+    def _verified(self, account: Account, broker: Broker) -> bool:
+        """Compare who answers with who was pinned, before the first order and every 30 seconds.
+
+        A broker that is away for a moment is still the same; one that answers as somebody else is not.
+        """
+        now = wall_now()
+        pause = VERIFY_EVERY if self.verified else RETRY_VERIFY
+        if self.verified_at is not None and now - self.verified_at < pause:
+            return self.verified
+        self.verified_at = now
+        try:
+            verify_identity(account=account, broker=broker, wall_now=now)
+        except WrongAccount as error:
+            self.verified = self.recovered = False
+            self._complain("wrong_account", error)
+        except BrokerUnavailable as error:
+            self._complain("broker_not_reached", error)
+        else:
+            self.verified, self.complaint = True, None
+        return self.verified
+
+    def _complain(self, event: str, error: BrokerError) -> None:
+        """Log what keeps everything from leaving, once a minute while it stays the same."""
+        now = wall_now()
+        if self.complaint is None or self.complaint[0] != str(error) or now - self.complaint[1] >= COMPLAIN_EVERY:
+            self.complaint = (str(error), now)
+            log.error(event, reason=str(error))
 
     def _recover(self, account: Account, broker: Broker) -> bool:
         begin_recovery(account=account)
@@ -84,10 +177,15 @@ class Command(WorkerCommand):
         return True
 
     def _resolve(self, account: Account, broker: Broker) -> None:
-        """Ask about unanswered orders now and then."""
+        """Ask about unanswered orders now and then; a broker that cannot be asked is asked the next time."""
         now = wall_now()
         if self.resolved_at is not None and now - self.resolved_at < RESOLVE_EVERY:
             return
         self.resolved_at = now
-        if resolve_unanswered(account=account, broker=broker, wall_now=now):
+        try:
+            resolved = resolve_unanswered(account=account, broker=broker, wall_now=now)
+        except BrokerError as error:
+            log.warning("unanswered_not_resolved", account=account.name, reason=str(error))
+            return
+        if resolved:
             apply_reports(account=account, broker=broker, wall_now=now)
