@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Greatest
 
 from marketdata.models import Feed, FeedGap, UnreadableFrame
 from marketdata.models.gaps import MAX_FRAME_BYTES
@@ -29,9 +31,9 @@ def open_gap(*, feed: Feed, source: str, reason: GapReason, detail: str, began_a
 
 
 def close_gaps(*, feed: Feed, ended_at: datetime) -> int:
-    """Note that the feed's stream runs again, and return how many gaps that ended."""
+    """Note that the feed's stream runs again, and return how many gaps that ended; a wall clock may have gone back."""
     open_ones = FeedGap.objects.filter(feed=feed, ended_at__isnull=True)
-    return open_ones.filter(began_at__lte=ended_at).update(ended_at=ended_at)
+    return open_ones.update(ended_at=Greatest(F("began_at"), Value(ended_at)))
 
 
 @transaction.atomic
