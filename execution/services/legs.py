@@ -1,0 +1,181 @@
+"""What becomes of the held legs of a group, from the sending of their entry to its answer and its end.
+
+A broker names the legs as it likes and tells their names in its answer to the entry. Until then a report about one of
+them cannot be understood and waits. From then on legs live by reports of their own. What ends before it was ever sent
+is told by nobody, so the ledger ends its legs itself.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+
+from execution.brokers.base import Broker, BrokerOrder, BrokerReport, LegRequest
+from execution.models import Account, Order, OrderEvent
+from execution.services.journal import Journal
+from execution.states import OrderStatus
+
+log = structlog.get_logger(__name__)
+SYSTEM, OPERATOR = OrderEvent.Source.SYSTEM, OrderEvent.Source.OPERATOR
+WAITING = (OrderStatus.HELD, OrderStatus.PENDING_CANCEL)
+UNSENT_ENDS = (
+    OrderStatus.DENIED,
+    OrderStatus.DRY_RUN,
+    OrderStatus.CANCELED,
+    OrderStatus.EXPIRED,
+    OrderStatus.REJECTED,
+)
+LEG_NOT_SHOWN = "leg_not_shown"
+ENTRY_OVER = "entry_over"
+
+# Legs that were sent with their entry and are known to us by no name of the broker's.
+NAMELESS = Q(entry__isnull=False, total_quantity__isnull=True, broker_order_id="", status__in=WAITING) & ~Q(
+    error_code=LEG_NOT_SHOWN
+)
+
+
+def has_group(orders: Sequence[Order]) -> bool:
+    """Tell whether one of the orders belongs to a group; a look at what is in memory."""
+    return any(order.order_class for order in orders)
+
+
+def with_legs(orders: Sequence[Order]) -> Q:
+    """Match the legs of those orders that have some; to be locked in one statement with them."""
+    return Q(entry_id__in=[order.pk for order in orders if order.order_class and not order.leg_role])
+
+
+def leg_requests(orders: Sequence[Order]) -> dict[int, tuple[LegRequest, ...]]:
+    """Return the legs to be sent with each of the orders that has some, in the broker port's words."""
+    if not has_group(orders):
+        return {}
+    found: dict[int, list[LegRequest]] = defaultdict(list)
+    for leg in Order.objects.filter(with_legs(orders), total_quantity__isnull=True).order_by("pk"):
+        assert leg.entry_id is not None, "a leg has an entry"
+        found[leg.entry_id].append(
+            LegRequest(
+                role=leg.leg_role,
+                client_order_id=leg.client_order_id,
+                limit_price=leg.limit_price,
+                stop_price=leg.stop_price,
+            )
+        )
+    return {entry: tuple(legs) for entry, legs in found.items()}
+
+
+def unwanted(orders: Sequence[Order]) -> frozenset[int]:
+    """Return the entries, not sent yet, of which somebody has canceled a leg: one cancels all."""
+    if not has_group(orders):
+        return frozenset()
+    canceled = Order.objects.filter(with_legs(orders), status__in=[OrderStatus.PENDING_CANCEL, OrderStatus.CANCELED])
+    return frozenset(canceled.values_list("entry_id", flat=True))
+
+
+def learn_legs(journal: Journal, entry: Order, answer: BrokerOrder) -> None:
+    """Note under which ids the broker keeps the legs that it shows with their entry. Locks needed: the legs."""
+    for leg in journal.orders.values():
+        if leg.entry_id != entry.pk or leg.broker_order_id:
+            continue
+        shown = next((each for each in answer.legs if is_shown(leg, each)), None)
+        if shown is not None:
+            leg.broker_order_id = shown.broker_order_id
+            journal.touch(leg)
+
+
+def is_shown(leg: Order, shown: BrokerOrder) -> bool:
+    """Tell whether a broker's order is this leg: by our id for it, or by its role where the broker has its own ids."""
+    return leg.client_order_id == shown.client_order_id or (bool(shown.role) and shown.role == leg.leg_role)
+
+
+def awaits_names(account_id: int) -> bool:
+    """Tell whether a group was sent whose legs we do not know by the broker's names: a report may be about them."""
+    return Order.objects.filter(NAMELESS, account_id=account_id, entry__submitted_at__isnull=False).exists()
+
+
+def named_by_broker(account_id: int, reports: Sequence[BrokerReport]) -> set[int]:
+    """Return the orders that the reports are about by the broker's ids."""
+    ids = {report.broker_order_id for report in reports} - {""}
+    named = Order.objects.filter(~Q(broker_order_id=""), account_id=account_id, broker_order_id__in=ids)
+    return set(named.values_list("pk", flat=True))
+
+
+def activated(journal: Journal, leg: Order) -> None:
+    """Send a cancel again that was asked for while the leg was held: a broker may refuse it until the leg works."""
+    if leg.leg_role and leg.status == OrderStatus.PENDING_CANCEL and leg.cancel_sent_at is not None:
+        leg.cancel_sent_at = None
+        journal.touch(leg)
+
+
+def cancel_held(journal: Journal, leg: Order, *, operator: str, detail: dict[str, str]) -> None:
+    """Cancel a held leg: at once when its entry was canceled unsent, otherwise at the broker.
+
+    A leg whose entry still waits to be sent takes the entry with it when that is claimed.
+    """
+    leg.cancel_requested_at, leg.cancel_sent_at = journal.wall_now, None
+    entry = journal.orders.get(leg.entry_id or 0)
+    gone = entry is not None and entry.status in UNSENT_ENDS and not entry.broker_order_id
+    after = OrderStatus.CANCELED if gone else OrderStatus.PENDING_CANCEL
+    journal.step(leg, after, source=OPERATOR, actor=operator, detail=detail)
+
+
+def settle_legs(account_id: int, *, market_at: datetime, wall_now: datetime) -> int:
+    """End the legs of entries that ended without having reached the broker; returns how many.
+
+    Also what a crash has left between the end of an entry and that of its legs. Locks: legs, positions.
+    """
+    orphans = Q(
+        account_id=account_id,
+        status__in=WAITING,
+        total_quantity__isnull=True,
+        entry__status__in=UNSENT_ENDS,
+        entry__broker_order_id="",
+    )
+    with transaction.atomic():
+        journal = Journal.lock(orders=orphans, market_at=market_at, wall_now=wall_now)
+        entries = Order.objects.in_bulk({leg.entry_id for leg in journal.orders.values() if leg.entry_id})
+        for leg in journal.orders.values():
+            entry = entries[leg.entry_id or 0]
+            reason = f"its entry is {entry.status}" + (f": {entry.error_message}" if entry.error_message else "")
+            leg.error_code, leg.error_message = entry.error_code or ENTRY_OVER, reason
+            ends = OrderStatus(entry.status) if leg.status == OrderStatus.HELD else OrderStatus.CANCELED
+            journal.step(leg, ends, source=SYSTEM, detail={"reason": reason})
+        journal.save()
+    return len(journal.orders)
+
+
+def find_names(*, account: Account, broker: Broker, wall_now: datetime) -> int:
+    """Ask the broker for the names of legs whose entry it knows: the answer to the entry was lost, a report came first.
+
+    Returns how many were learnt. A leg that the broker does not show is noted as such and waited for no longer. Broker
+    calls run outside the transaction.
+    """
+    horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
+    lacking = NAMELESS & ~Q(entry__broker_order_id="") & Q(entry__submitted_at__lte=horizon)
+    entries = Order.objects.filter(pk__in=Order.objects.filter(lacking, account=account).values("entry_id"))
+    found = {entry.pk: broker.find(entry.client_order_id) for entry in entries.order_by("pk")}
+    learnt = 0
+    with transaction.atomic():
+        journal = Journal.lock(
+            orders=lacking & Q(account=account, entry_id__in=list(found)),
+            market_at=account.feed.market_now(wall_now),
+            wall_now=wall_now,
+        )
+        for leg in journal.orders.values():
+            answer = found[leg.entry_id or 0]
+            if answer is not None:
+                learnt += _learn_name(journal, leg, answer)
+        journal.save()
+    return learnt
+
+
+def _learn_name(journal: Journal, leg: Order, answer: BrokerOrder) -> bool:
+    shown = next((each for each in answer.legs if is_shown(leg, each)), None)
+    if shown is None:
+        log.error("leg_not_shown", order_id=leg.pk, entry_id=leg.entry_id)
+        leg.error_code, leg.error_message = LEG_NOT_SHOWN, "the broker shows no such leg with its entry"
+    else:
+        leg.broker_order_id = shown.broker_order_id
+    journal.touch(leg)
+    return shown is not None
