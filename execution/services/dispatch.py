@@ -7,7 +7,7 @@ recovery resolves.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
@@ -20,7 +20,9 @@ from execution.brokers.base import (
     BrokerOutcomeUnknown,
     BrokerRejected,
     BrokerUnavailable,
+    BrokerUnreachable,
     DuplicateClientOrderId,
+    OrderNotFound,
     OrderRequest,
 )
 from execution.models import Account, Order, OrderEvent, Position
@@ -40,6 +42,8 @@ DISPATCH, BROKER = OrderEvent.Source.DISPATCH, OrderEvent.Source.BROKER
 ACTOR = "dispatcher"
 SESSION_OVER = "session_over"
 CODE_LENGTH = 64
+MAX_UNREACHABLE = 3
+"""So many cancels in one round find nobody there before the rest of them waits."""
 UNANSWERED = (OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL)
 
 
@@ -53,18 +57,21 @@ class Claim:
 
 
 def dispatch_once(*, account: Account, broker: Broker, wall_now: datetime, limit: int = 100) -> DispatchReport:
-    """Send all waiting cancels, then at most `limit` pending orders; broker calls run outside every transaction.
+    """Send all waiting cancels, then at most `limit` pending orders, and no more than the broker takes at once.
 
-    The account and its feed are read anew, because the caller's copies may be old.
+    While the broker wants a pause only cancels go. Broker calls run outside every transaction. The account and its feed
+    are read anew, because the caller's copies may be old.
     """
     account = Account.objects.select_related("feed").get(pk=account.pk)
     market_at = account.feed.market_now(wall_now)
     cancels = send_cancels(account=account, broker=broker, wall_now=wall_now, market_at=market_at)
-    if not Order.objects.filter(account=account, status=OrderStatus.PENDING).exists():
+    waiting = Order.objects.filter(account=account, status=OrderStatus.PENDING)
+    if broker.pause_seconds > 0 or not waiting.exists():
         return DispatchReport(cancels_sent=cancels)
+    batch = min(limit, broker.submit_batch_size)
     with sending(account.pk):
         claim = claim_pending(
-            account=account, dry_run=broker.is_dry_run, wall_now=wall_now, market_at=market_at, limit=limit
+            account=account, dry_run=broker.is_dry_run, wall_now=wall_now, market_at=market_at, limit=batch
         )
         report = DispatchReport(denied=claim.denied, expired=claim.expired, cancels_sent=cancels)
         if broker.is_dry_run:
@@ -252,12 +259,24 @@ def send_cancels(*, account: Account, broker: Broker, wall_now: datetime, market
     """Send every cancel that was asked for and not sent yet; returns how many reached the broker.
 
     A kill switch does not stop cancels, nor does anything else. An order whose submit has no answer yet is asked for by
-    its client_order_id, again and again until the broker knows it.
+    its client_order_id, again and again until the broker knows it. While nobody answers, the rest waits for the next
+    round, so that a line that hangs does not keep the whole dispatcher.
     """
     waiting = Order.objects.filter(account=account, status=OrderStatus.PENDING_CANCEL, cancel_sent_at__isnull=True)
-    return sum(
-        _send_cancel(broker, order, wall_now=wall_now, market_at=market_at) for order in list(waiting.order_by("pk"))
-    )
+    sent = failures = 0
+    for order in list(waiting.order_by("pk")):
+        try:
+            sent += _send_cancel(broker, order, wall_now=wall_now, market_at=market_at)
+        except BrokerUnreachable:
+            failures += 1
+            if failures == MAX_UNREACHABLE:
+                break
+    return sent
+
+
+def _is_fresh(order: Order, broker: Broker, wall_now: datetime) -> bool:
+    grace = timedelta(seconds=broker.not_found_grace_seconds)
+    return order.submitted_at is not None and wall_now - order.submitted_at < grace
 
 
 def _send_cancel(broker: Broker, order: Order, *, wall_now: datetime, market_at: datetime) -> bool:
@@ -267,9 +286,13 @@ def _send_cancel(broker: Broker, order: Order, *, wall_now: datetime, market_at:
         log.info("cancel_refused", order_id=order.pk, code=refusal.code)
         if not order.broker_order_id:
             return False  # perhaps never sent: recovery asks for it and decides
+        if isinstance(refusal, OrderNotFound) and _is_fresh(order, broker, wall_now):
+            return False  # a broker may take a moment to know its own order
         # Otherwise the order is over at the broker, and its report says how it ended.
     except BrokerError as error:
         log.warning("cancel_not_sent", order_id=order.pk, reason=error.reason)
+        if isinstance(error, BrokerUnreachable):
+            raise
         return False
     # Only the cancel that was read: another may have been asked for since, after this one was refused.
     same = Order.objects.filter(
