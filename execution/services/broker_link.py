@@ -38,13 +38,19 @@ def note_stream(*, account_id: int, state: str, problem: str, heard_at: datetime
 
 
 def note_poll(
-    *, account_id: int, wall_now: datetime, problem: str = "", backfilled_until: datetime | None = None
+    *,
+    account_id: int,
+    wall_now: datetime,
+    problem: str = "",
+    shortfall: str = "",
+    backfilled_until: datetime | None = None,
 ) -> None:
-    """Note a cross-check by REST; one with a problem leaves untouched when the newest that succeeded was.
+    """Note a cross-check by REST; one that failed (`problem`) leaves untouched when the newest good one was.
 
-    `backfilled_until` (market time at the broker) only moves forward. Lock: the link.
+    `shortfall` is what a good one found missing at the broker itself. `backfilled_until` (market time at the broker)
+    only moves forward. Lock: the link.
     """
-    changes: dict[str, Any] = {"poll_problem": problem[:LONGEST_PROBLEM]}
+    changes: dict[str, Any] = {"poll_problem": (problem or shortfall)[:LONGEST_PROBLEM]}
     if not problem:
         changes["polled_at"] = wall_now
     if backfilled_until is not None:

@@ -80,7 +80,7 @@ def receive(*, account_id: int, messages: Sequence[Message], wall_now: datetime)
     first_told: dict[str, Message] = {}
     for message in map(_fitting, messages):
         first_told.setdefault(message.key, message)
-    fresh = _untold(account_id, list(first_told.values()))
+    fresh = untold(account_id, list(first_told.values()))
     return _store(account_id, fresh, wall_now) if fresh else []
 
 
@@ -88,6 +88,15 @@ def reports_since(account_id: int, cursor: int, limit: int) -> list[BrokerReport
     """Return at most `limit` reports numbered above `cursor`, ascending; messages that are no reports are left out."""
     rows = BrokerMessage.objects.filter(account_id=account_id, sequence__gt=cursor).exclude(kind="")
     return [_report(row) for row in rows.order_by("sequence")[:limit]]
+
+
+def untold(account_id: int, messages: Sequence[Message]) -> list[Message]:
+    """Return the messages whose facts nobody has told yet."""
+    keys = [message.key for message in messages]
+    told = set(
+        BrokerMessage.objects.filter(account_id=account_id, key__in=keys).values_list("key", flat=True) if keys else ()
+    )
+    return [message for message in messages if message.key not in told]
 
 
 @transaction.atomic
@@ -112,7 +121,7 @@ def _store(account_id: int, messages: list[Message], wall_now: datetime) -> list
             payload=message.payload,
             received_at=wall_now,
         )
-        for sequence, message in enumerate(_untold(account_id, messages), link.message_count + 1)
+        for sequence, message in enumerate(untold(account_id, messages), link.message_count + 1)
     ]
     if not rows:
         return []
@@ -127,14 +136,6 @@ def _store(account_id: int, messages: list[Message], wall_now: datetime) -> list
 def _locked_link(account_id: int) -> BrokerLink:
     BrokerLink.objects.get_or_create(account_id=account_id)
     return BrokerLink.objects.select_for_update().get(account_id=account_id)
-
-
-def _untold(account_id: int, messages: Sequence[Message]) -> list[Message]:
-    keys = [message.key for message in messages]
-    told = set(
-        BrokerMessage.objects.filter(account_id=account_id, key__in=keys).values_list("key", flat=True) if keys else ()
-    )
-    return [message for message in messages if message.key not in told]
 
 
 def _fitting(message: Message) -> Message:

@@ -1,0 +1,163 @@
+"""Hear what the desk's broker tells about its orders, and ask it what it may not have told."""
+
+import asyncio
+from argparse import ArgumentParser
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from execution.brokers.alpaca_modes import ADDRESSES
+from execution.brokers.base import BrokerError, WrongAccount
+from execution.brokers.registry import alpaca_broker_for
+from execution.models import Account, BrokerLink
+from execution.selectors import desk_account
+from execution.services.broker_identity import verify_identity
+from execution.services.broker_link import note_stream
+from marketdata.clock import wall_now
+from trading.management.worker import WorkerCommand
+
+if TYPE_CHECKING:
+    from execution.brokers.alpaca.trade_updates import TradeUpdates
+
+log = structlog.get_logger(__name__)
+
+STANDS_STILL_AFTER = timedelta(seconds=15)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
+STOP_SECONDS = 8
+
+
+class Command(WorkerCommand):
+    """The line itself lives on a loop in a thread of its own; each round looks whether it is well."""
+
+    help = (
+        "Hold the trade updates stream of the desk's account at Alpaca, cross-check by REST every two seconds while "
+        "orders are open, and keep everything that is told. For TRADING_MODE alpaca_paper and alpaca_live."
+    )
+    name = "trade_updates"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Say what `--once` means here."""
+        parser.add_argument("--once", action="store_true", help="one cross-check by REST, without the stream; then end")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Work until SIGTERM or SIGINT.
+
+        :raises CommandError: this mode has no broker on a network
+        """
+        mode = str(settings.TRADING_MODE)
+        if mode not in ADDRESSES:
+            raise CommandError(f"TRADING_MODE is {mode}: only {', '.join(sorted(ADDRESSES))} have trade updates")
+        self.once = bool(options["once"])
+        self.updates: TradeUpdates | None = None
+        self.pool: ThreadPoolExecutor | None = None
+        self.failures = 0
+        super().handle(*args, **options)
+
+    def start(self) -> None:
+        """Begin anew after a failure: end the line that is there."""
+        self._hang_up()
+
+    def round(self) -> None:
+        """Look whether the line is well; open it when there is none.
+
+        :raises BrokerError: with `--once`, the broker cannot be asked
+        """
+        try:
+            if self.once:
+                self._check_once()
+            elif self.updates is None:
+                self._open()
+            else:
+                self._require_well(self.updates)
+        except BrokerError as failure:
+            if self.once:
+                raise CommandError(failure.reason) from None
+            self._note_failure(failure)
+
+    def time_between_rounds(self) -> timedelta:
+        """Wait longer after each failure in a row to open the line."""
+        doublings = min(max(self.failures - 1, 0), 5)
+        return min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
+
+    def detail(self) -> dict[str, Any]:
+        """Tell what came so far."""
+        return {} if self.updates is None else dict(self.updates.counts)
+
+    def finish(self) -> None:
+        """Store what came, and say good-bye."""
+        self._hang_up()
+
+    def _account(self) -> Account:
+        account = desk_account(str(settings.TRADING_MODE))
+        if account is None:
+            raise BrokerError(f"the desk has no account {settings.TRADING_MODE} yet", code="no_account")
+        return account
+
+    def _updates(self) -> "TradeUpdates":
+        """Return the line of an account whose identity was verified."""
+        from execution.brokers.alpaca.trade_updates import TradeUpdates  # its library takes long to load
+
+        account = self._account()
+        broker = alpaca_broker_for(account)
+        verify_identity(account=account, broker=broker, wall_now=wall_now())
+        return TradeUpdates(account=account, line=broker.line, wall=wall_now)
+
+    def _check_once(self) -> None:
+        asyncio.run(self._updates().check_once())
+
+    def _open(self) -> None:
+        self.updates = self._updates()
+        self.loop = asyncio.new_event_loop()
+        self.ending = asyncio.Event()
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="trade-updates")
+        self.running: Future[None] = self.pool.submit(self._run, self.updates)
+        self.failures = 0
+
+    def _run(self, updates: "TradeUpdates") -> None:
+        try:
+            self.loop.run_until_complete(updates.run(self.ending))
+        finally:
+            self.loop.close()
+
+    def _require_well(self, updates: "TradeUpdates") -> None:
+        if self.running.done():
+            self.running.result()
+            raise RuntimeError("the line to the broker has ended by itself")
+        progress = updates.progress
+        if progress is not None and wall_now() - progress > STANDS_STILL_AFTER:
+            raise RuntimeError(f"the line to the broker stands still since {progress:%H:%M:%S} UTC")
+
+    def _note_failure(self, failure: BrokerError) -> None:
+        self._hang_up()
+        self.failures += 1
+        log.warning("broker_line_not_open", reason=failure.reason, failures=self.failures)
+        account = desk_account(str(settings.TRADING_MODE))
+        if account is not None:
+            wrong = isinstance(failure, WrongAccount)
+            note_stream(
+                account_id=account.pk,
+                state=BrokerLink.Stream.REFUSED if wrong else BrokerLink.Stream.DOWN,
+                problem=failure.reason,
+                heard_at=None,
+                wall_now=wall_now(),
+            )
+
+    def _hang_up(self) -> None:
+        """End the line's loop and thread, if there are any."""
+        if self.pool is None:
+            return
+        if not self.running.done():
+            self.loop.call_soon_threadsafe(self.ending.set)
+        try:
+            ended_by = self.running.exception(STOP_SECONDS)
+        except TimeoutError:
+            ended_by = None
+            log.warning("broker_line_does_not_end", seconds=STOP_SECONDS)
+        if ended_by is not None:
+            log.warning("broker_line_ended", reason=str(ended_by) or type(ended_by).__name__)
+        self.pool.shutdown(wait=False)
+        self.pool = self.updates = None
