@@ -28,6 +28,7 @@ START_WAIT = timedelta(seconds=30)
 CALL_WAIT = timedelta(seconds=30)
 GRACE = 2
 """Seconds that open requests get to end when the server stops."""
+BACKLOG = 128
 LOOPBACK = "127.0.0.1"
 MIDDAY = datetime(2012, 6, 14, 16, 0, tzinfo=UTC)
 """Where a clock stands that nobody gave: in the middle of a session."""
@@ -83,6 +84,8 @@ def bound_socket(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        # From here on a client is kept waiting, not refused, until the loop answers.
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
