@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic_ns
@@ -139,6 +140,20 @@ def authenticate_key(*, key: str, now: datetime) -> TokenHolder:
         _memory.forget(token_id)
     allowed = weaker(Scope(scope), scope_of_roles(roles, is_superuser=is_superuser))
     return TokenHolder(token_id, user_id, username, Scope(scope), allowed, strategy or "")
+
+
+def living_tokens(token_ids: Collection[str], *, needed: Scope, now: datetime) -> set[str]:
+    """Return those of the tokens that still allow as much. Two queries."""
+    alive = ApiToken.objects.filter(
+        token_id__in=token_ids, revoked_at=None, expires_at__gt=now, user__is_active=True
+    ).select_related("user")
+    found: set[str] = set()
+    for token in alive.prefetch_related("user__groups"):
+        roles = scope_of_roles([group.name for group in token.user.groups.all()], is_superuser=token.user.is_superuser)
+        allowed = weaker(Scope(token.scope), roles)
+        if allowed is not None and allowed.covers(needed):
+            found.add(token.token_id)
+    return found
 
 
 class _Memory:

@@ -10,9 +10,10 @@ from rest_framework.response import Response
 from execution.alpaca_wire import params
 from execution.alpaca_wire.errors import malformed, not_unique, unprocessable
 from execution.alpaca_wire.orders import INTENTS, OrderBody, read_order
-from execution.errors import OrderNotOpen
+from execution.errors import InvalidGroup, OrderNotOpen
 from execution.models import Account, Order, Strategy
 from execution.services.cancels import cancel_open_orders, request_cancel
+from execution.services.groups import make_legs, submit_group
 from execution.services.orders import submit_order
 from execution.states import OPEN, TERMINAL, OrderStatus
 from execution.types import SubmitResult
@@ -21,7 +22,7 @@ from marketdata.clock import wall_now
 from ops_console.alpaca_api.base import AlpacaView, wire_body, wire_query
 from ops_console.alpaca_api.failures import refused
 from ops_console.alpaca_api.identity import ORDER, uuid_of
-from ops_console.alpaca_api.orders import STATUSES, find_by_client_id, find_order, order_told, orders_told
+from ops_console.alpaca_api.orders import STATUSES, Story, find_by_client_id, find_order, order_told, orders_told
 from ops_console.api.authentication import Caller
 from ops_console.api.base import caller_of
 from ops_console.api.desk import desk, order_account
@@ -47,8 +48,10 @@ class OrdersView(AlpacaView):
     def post(self, request: Request) -> Response:
         """Answer 200 with the new order."""
         raw = wire_body(request)
-        intent = intent_of(read_order(raw), caller=caller_of(request), reduce_only=closes(raw))
-        account = order_account()
+        body, account = read_order(raw), order_account()
+        intent = intent_of(body, caller=caller_of(request), reduce_only=closes(raw))
+        if body.order_class:
+            return Response(group_told(account, body, intent))
         order = placed(submit_order(intent=intent, account=account, wall_now=wall_now()))
         return Response(order_told(account, order))
 
@@ -127,9 +130,30 @@ def intent_of(body: OrderBody, *, caller: Caller, reduce_only: bool = False) -> 
         extended_hours=body.extended_hours,
         reduce_only=reduce_only,
         client_order_id=body.client_order_id or str(uuid4()),
+        order_class=body.order_class,
         origin=Origin.ALPACA_API,
         source_ref=source_of(caller),
     )
+
+
+def group_told(account: Account, body: OrderBody, entry: OrderIntent) -> dict[str, Any]:
+    """Place a bracket, OCO or OTO and return its first order with its legs.
+
+    :raises WireError: denied, the client's id was used before, or the legs do not belong together
+    """
+    legs = make_legs(
+        entry,
+        take_profit=body.take_profit_price,
+        stop_loss=body.stop_loss_price,
+        stop_loss_limit=body.stop_loss_limit_price,
+    )
+    try:
+        results = submit_group(entry=entry, legs=legs, account=account, wall_now=wall_now())
+    except InvalidGroup as error:
+        raise unprocessable(str(error)) from None
+    first, *rest = [placed(result) for result in results]
+    story = Story(first.market_at, legs=[order_told(account, leg) for leg in rest])
+    return order_told(account, first, story)
 
 
 def closes(raw: dict[str, Any]) -> bool:

@@ -1,6 +1,5 @@
 """Orders through alpaca-py's own client, over a real socket."""
 
-
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest
