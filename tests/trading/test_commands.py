@@ -102,13 +102,6 @@ def test_stream_carries_the_feed_with_redis_away(desk: Account, settings: Any) -
     assert Feed.objects.get(pk=desk.feed_id).state == FeedState.LIVE
     assert Heartbeat.objects.get(name="stream").detail["redis"] == "away"
 
-
-def test_stream_of_a_real_market_has_no_source_here(desk: Account) -> None:
-    Feed.objects.filter(pk=desk.feed_id).update(kind="real", start_at=None, anchor_at=None, end_at=None)
-    printed("run_stream", "--once")
-    assert Feed.objects.get(pk=desk.feed_id).state == FeedState.DOWN
-
-
 def test_clock_waits_for_the_others_then_enqueues(desk: Account) -> None:
     Feed.objects.filter(pk=desk.feed_id).update(anchor_at=wall_now())
     printed("run_clock", "--once")

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from execution.brokers.alpaca.clock import BrokerClock
-from execution.brokers.base import BrokerAccount, BrokerNotConfigured
-from execution.brokers.registry import broker_for
+from execution.brokers.base import BrokerAccount
+from execution.brokers.registry import alpaca_broker_for
 from execution.models import Account
 from execution.services.accounts import open_account
+from execution.services.broker_identity import verify_identity
 from marketdata.models import Feed
 from marketdata.services.feeds import follow_clock
 
 if TYPE_CHECKING:
     from execution.brokers.alpaca import AlpacaBroker
+    from execution.brokers.alpaca.clock import BrokerClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +35,8 @@ def look_at_broker() -> BrokerView:
 
     :raises BrokerError: no keys, nobody there, or keys that are refused
     """
-    broker = network_broker_for(Account(name=settings.TRADING_MODE, mode=settings.TRADING_MODE))
+    broker = alpaca_broker_for(Account(name=settings.TRADING_MODE, mode=settings.TRADING_MODE))
     return BrokerView(broker, broker.account(), broker.clock())
-
-
-def network_broker_for(account: Account) -> AlpacaBroker:
-    """Return the account's broker on the other side of a network.
-
-    :raises BrokerNotConfigured: it has none
-    """
-    from execution.brokers.alpaca import AlpacaBroker  # TODO-MERGE
-    broker = broker_for(account)
-    if not isinstance(broker, AlpacaBroker):
-        raise BrokerNotConfigured(f"account {account.name} has no broker on a network", code="no_network_broker")
-    return broker
 
 
 def ensure_broker_desk(*, view: BrokerView, wall_now: datetime) -> Account:
@@ -57,7 +46,6 @@ def ensure_broker_desk(*, view: BrokerView, wall_now: datetime) -> Account:
     :raises ClockRefusedError: the broker's clock changed its kind, or went back
     :raises BrokerError: it is another account than the first time
     """
-    from execution.services.broker_identity import verify_identity  # TODO-MERGE
     mode = str(settings.TRADING_MODE)
     feed = follow_broker_clock(clock=view.clock, wall_now=wall_now)
     account = open_account(
