@@ -102,6 +102,7 @@ def test_stream_carries_the_feed_with_redis_away(desk: Account, settings: Any) -
     assert Feed.objects.get(pk=desk.feed_id).state == FeedState.LIVE
     assert Heartbeat.objects.get(name="stream").detail["redis"] == "away"
 
+
 def test_clock_waits_for_the_others_then_enqueues(desk: Account) -> None:
     Feed.objects.filter(pk=desk.feed_id).update(anchor_at=wall_now())
     printed("run_clock", "--once")
