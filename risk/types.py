@@ -61,11 +61,13 @@ class DenialCode(StrEnum):
     UNKNOWN_INSTRUMENT = "UNKNOWN_INSTRUMENT"
     NOT_TRADABLE = "NOT_TRADABLE"
     RESTRICTED = "RESTRICTED"
+    HALTED = "HALTED"
     MARKET_CLOSED = "MARKET_CLOSED"
     AUCTION_WINDOW = "AUCTION_WINDOW"
     PRICE_UNAVAILABLE = "PRICE_UNAVAILABLE"
     PRICE_STALE = "PRICE_STALE"
     PRICE_COLLAR = "PRICE_COLLAR"
+    LULD_BAND = "LULD_BAND"
     FAT_FINGER_QUANTITY = "FAT_FINGER_QUANTITY"
     FAT_FINGER_NOTIONAL = "FAT_FINGER_NOTIONAL"
     ADV_LIMIT = "ADV_LIMIT"
@@ -134,7 +136,11 @@ class OrderIntent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentView:
-    """What is known of the instrument; `average_daily_volume` in shares, None when it was never computed."""
+    """What is known of the instrument; `average_daily_volume` in shares, None when it was never computed.
+
+    `halt_reason` is what the exchange says of a halt; `limit_down` and `limit_up` the price band of this session, None
+    where none was told.
+    """
 
     symbol: str
     tick_size: Decimal
@@ -144,6 +150,10 @@ class InstrumentView:
     fractionable: bool
     average_daily_volume: Decimal | None
     restriction: str = ""
+    halted: bool = False
+    halt_reason: str = ""
+    limit_down: Decimal | None = None
+    limit_up: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,7 @@ class ItemRow:
     account_totals: Totals
     strategy_totals: Totals
     existing: Existing
+    bands_at: datetime | None = None
 
 
 def parse_row(symbol: str, row: Sequence[Any]) -> ItemRow:
@@ -119,6 +120,10 @@ def parse_row(symbol: str, row: Sequence[Any]) -> ItemRow:
             fractionable=row[14],
             average_daily_volume=row[15],
             restriction=row[16] or "",
+            halted=bool(row[56]),
+            halt_reason=row[57] or "",
+            limit_down=row[58],
+            limit_up=row[59],
         )
     return ItemRow(
         engaged=row[0],
@@ -139,6 +144,7 @@ def parse_row(symbol: str, row: Sequence[Any]) -> ItemRow:
         account_totals=_totals(row[36:43]),
         strategy_totals=_totals(row[43:50]),
         existing=Existing(*row[50:56]),
+        bands_at=row[60],
     )
 
 
@@ -190,7 +196,7 @@ class Book:
             intent=intent,
             at=self.market_at,
             session=self._session,
-            instrument=row.instrument,
+            instrument=self._instrument(row),
             price=price,
             book=PortfolioSnapshot(
                 strategy_line=strategy_line,
@@ -230,6 +236,12 @@ class Book:
         self._lines["", intent.symbol] = _with_order(case.book.account_line, case)
         self._last_order.add((intent.strategy, intent.symbol))
         self.rate_count += 1
+
+    def _instrument(self, row: ItemRow) -> InstrumentView | None:
+        """Return the instrument; a price band of another session says nothing about this one."""
+        if row.instrument is None or row.bands_at is None or calendar.trading_date(row.bands_at) == self.day:
+            return row.instrument
+        return replace(row.instrument, limit_down=None, limit_up=None)
 
     def _price(self, row: ItemRow) -> PriceView | None:
         if row.price is None:

@@ -61,13 +61,15 @@ SELECT t.engaged, t.has_global, t.limits_version, t.day_base, t.week_base, b.sta
        c.open_order_count,
        ta.gross, ta.net, ta.open_buy_notional, ta.open_sell_notional, ta.names, ta.open_orders, ta.reserved_loss,
        ts.gross, ts.net, ts.open_buy_notional, ts.open_sell_notional, ts.names, ts.open_orders, ts.reserved_loss,
-       by_client.id, by_key.id, by_intent.id, by_intent.attempt, by_intent.status, by_intent.filled_quantity
+       by_client.id, by_key.id, by_intent.id, by_intent.attempt, by_intent.status, by_intent.filled_quantity,
+       m.halted, m.reason_text, m.limit_down, m.limit_up, m.bands_at
 FROM item
 CROSS JOIN trading_state t
 LEFT JOIN breaker b ON true
 LEFT JOIN execution_strategy s ON s.name = item.strategy
 LEFT JOIN marketdata_instrument i ON i.symbol = item.symbol
 LEFT JOIN marketdata_quote q ON q.feed_id = %(feed)s AND q.instrument_id = i.id
+LEFT JOIN marketdata_tradingstatus m ON m.feed_id = %(feed)s AND m.instrument_id = i.id
 LEFT JOIN line l ON l.strategy_id = s.id AND l.instrument_id = i.id
 LEFT JOIN LATERAL (
     SELECT sum(quantity) AS quantity, sum(held) AS held, sum(open_buy_quantity) AS open_buy_quantity,

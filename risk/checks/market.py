@@ -1,4 +1,4 @@
-"""Does the market take the order now: tradable, restricted, session, auction windows."""
+"""Does the market take the order now: tradable, restricted, halted, session, auction windows, price bands."""
 
 from risk.types import AUCTIONS, Case, Denial, DenialCode, OrderType, TimeInForce
 
@@ -22,6 +22,44 @@ def check_restricted(case: Case) -> Denial | None:
         f"{case.intent.symbol} is restricted: {case.instrument.restriction}",
         limit="reduce only",
         observed="adds to the position",
+    )
+
+
+def check_not_halted(case: Case) -> Denial | None:
+    """Deny what adds to a name that the exchange has halted: it would meet whatever price trading resumes at."""
+    if case.instrument is None or not case.instrument.halted or case.reduces:
+        return None
+    reason = f": {case.instrument.halt_reason}" if case.instrument.halt_reason else ""
+    return Denial(
+        DenialCode.HALTED,
+        f"trading in {case.intent.symbol} is halted{reason}; only orders that reduce a position pass",
+        limit="trading",
+        observed="halted",
+    )
+
+
+def check_price_band(case: Case) -> Denial | None:
+    """Deny a limit order that reaches beyond the exchange's price band (limit up, limit down): it cannot trade there.
+
+    A price on the far side of the market may wait outside the band. Auctions have no band, and a stop's limit counts
+    when it is triggered, under the band of then.
+    """
+    instrument, intent = case.instrument, case.intent
+    if instrument is None or intent.limit_price is None or intent.order_type != OrderType.LIMIT:
+        return None
+    if case.session.phase != "open" or intent.time_in_force in AUCTIONS:
+        return None
+    if instrument.limit_down is None or instrument.limit_up is None:
+        return None
+    bound = instrument.limit_up if intent.sign > 0 else instrument.limit_down
+    if (intent.limit_price - bound) * intent.sign <= 0:
+        return None
+    band = f"{instrument.limit_down.normalize():f} to {instrument.limit_up.normalize():f}"
+    return Denial(
+        DenialCode.LULD_BAND,
+        f"a {intent.side} at {intent.limit_price:f} is beyond the price band {band} of {intent.symbol}",
+        limit=band,
+        observed=f"{intent.limit_price:f}",
     )
 
 

@@ -1,11 +1,19 @@
-"""Tradable, restricted, sessions and auction windows."""
+"""Tradable, restricted, halted, sessions, auction windows and price bands."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from risk.checks.market import check_auction_window, check_restricted, check_session, check_tradable
-from risk.types import AUCTIONS, DenialCode, OrderType, SessionView, TimeInForce
+from risk.checks.market import (
+    check_auction_window,
+    check_not_halted,
+    check_price_band,
+    check_restricted,
+    check_session,
+    check_tradable,
+)
+from risk.types import AUCTIONS, DenialCode, OrderType, SessionView, Side, TimeInForce
 from tests.risk.cases import D, code_of, make_case, make_instrument, make_intent, make_limits, reducing
 
 PHASES = ("pre", "open", "post", "closed")
@@ -95,3 +103,44 @@ def test_quiet_minutes_count_only_while_the_market_is_open():
 def test_quiet_minutes_are_a_limit_and_zero_switches_them_off():
     case = make_case(session=at(from_open=0), limits=make_limits(auction_quiet_minutes=D(0)))
     assert check_auction_window(case) is None
+
+
+def banded(**fields):
+    intent = make_intent(**{"order_type": OrderType.LIMIT, "limit_price": D(100)} | fields)
+    return make_case(intent=intent, instrument=make_instrument(limit_down=D(95), limit_up=D(105)))
+
+
+def test_a_halted_name_takes_nothing_that_adds():
+    case = make_case(instrument=make_instrument(halted=True, halt_reason="news pending"))
+    denial = check_not_halted(case)
+    assert denial.code == DenialCode.HALTED
+    assert "news pending" in denial.message
+    assert check_not_halted(reducing(case)) is None
+
+
+def test_a_limit_beyond_the_band_is_denied_and_names_the_band():
+    denial = check_price_band(banded(limit_price=D("105.01")))
+    assert (denial.code, denial.limit, denial.observed) == (DenialCode.LULD_BAND, "95 to 105", "105.01")
+    assert code_of(check_price_band(banded(side=Side.SELL, limit_price=D("94.99")))) == DenialCode.LULD_BAND
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"limit_price": D(105)},
+        {"limit_price": D(90)},
+        {"side": Side.SELL, "limit_price": D(95)},
+        {"side": Side.SELL, "limit_price": D(120)},
+        {"order_type": OrderType.MARKET, "limit_price": None},
+        {"order_type": OrderType.STOP_LIMIT, "limit_price": D(107), "stop_price": D(106)},
+        {"time_in_force": TimeInForce.CLS, "limit_price": D(110)},
+    ],
+)
+def test_what_the_band_does_not_bind_passes(fields):
+    assert check_price_band(banded(**fields)) is None
+
+
+def test_there_is_no_band_outside_the_session():
+    case = banded(limit_price=D(110))
+    closed = SessionView(phase="pre", minutes_from_open=-30, minutes_to_close=420)
+    assert check_price_band(replace(case, session=closed)) is None

@@ -39,11 +39,16 @@ ONLY: dict[DenialCode, dict] = {
     DenialCode.UNKNOWN_INSTRUMENT: {"instrument": None},
     DenialCode.NOT_TRADABLE: {"instrument": make_instrument(tradable=False)},
     DenialCode.RESTRICTED: {"instrument": make_instrument(restriction="insider list")},
+    DenialCode.HALTED: {"instrument": make_instrument(halted=True, halt_reason="news pending")},
     DenialCode.MARKET_CLOSED: {"session": PRE},
     DenialCode.AUCTION_WINDOW: {"session": OPENING},
     DenialCode.PRICE_UNAVAILABLE: {"price": None},
     DenialCode.PRICE_STALE: {"price": make_price(age_seconds=1801)},
     DenialCode.PRICE_COLLAR: {"intent": make_intent(order_type=OrderType.LIMIT, limit_price=D(89))},
+    DenialCode.LULD_BAND: {
+        "intent": make_intent(order_type=OrderType.LIMIT, limit_price=D("105.01")),
+        "instrument": make_instrument(limit_down=D(95), limit_up=D(105)),
+    },
     DenialCode.FAT_FINGER_QUANTITY: {"limits": make_limits(max_order_quantity=D(99))},
     DenialCode.FAT_FINGER_NOTIONAL: {"limits": make_limits(max_order_notional=D(9_999))},
     DenialCode.ADV_LIMIT: {"instrument": make_instrument(average_daily_volume=None)},
@@ -84,7 +89,7 @@ def test_all_denials_are_reported_in_the_order_of_the_codes():
     hopeless = make_case(
         intent=make_intent(quantity=D(100_000), order_type=OrderType.LIMIT, limit_price=D(150), reduce_only=True),
         state=make_state(halted_by=("global",), breaker="tripped", reconciliation="broken", strategy_enabled=False),
-        instrument=make_instrument(tradable=False, restriction="list"),
+        instrument=make_instrument(tradable=False, restriction="list", halted=True, limit_down=D(90), limit_up=D(110)),
         price=make_price(age_seconds=9_999),
         book=make_book(
             line=Exposure(mark=D(100)),
