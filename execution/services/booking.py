@@ -173,6 +173,6 @@ def _target(order: Order, report: BrokerReport) -> OrderStatus | None:
         if order.status != OrderStatus.PENDING_CANCEL:
             return None
         return OrderStatus.PARTIALLY_FILLED if order.filled_quantity else OrderStatus.ACCEPTED
-    if order.status not in OPEN:
+    if order.status not in OPEN or report.kind == "replace_rejected":  # which is about the successor
         return None
     return OrderStatus(report.kind)

@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from execution.errors import OrderNotOpen
 from execution.models import Account, Order, OrderEvent
+from execution.services import successors
 from execution.services.dispatch import CHANNEL
 from execution.services.journal import Journal
 from execution.states import OPEN, OrderStatus
@@ -16,18 +17,21 @@ CANCELABLE = {OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY
 
 
 def request_cancel(*, order: Order, operator: str, wall_now: datetime, reason: str = "") -> Order:
-    """Cancel one order; asking again while the cancel is under way changes nothing. Locks: order, position.
+    """Cancel one order; asking again while the cancel is under way changes nothing.
 
+    While it is being replaced, the order that is to take its place goes with it. Locks: orders, position.
     :raises OrderNotOpen: the order is over
     """
     with transaction.atomic():
         journal = Journal.lock(
-            orders=Q(pk=order.pk), market_at=order.account.feed.market_now(wall_now), wall_now=wall_now
+            orders=successors.with_partners(Q(pk=order.pk)),
+            market_at=order.account.feed.market_now(wall_now),
+            wall_now=wall_now,
         )
         locked = journal.orders[order.pk]
         if locked.status not in OPEN:
-            raise OrderNotOpen(f"order {locked.client_order_id} is {locked.status}")
-        _cancel(journal, locked, operator, reason)
+            raise OrderNotOpen(f"order {locked.client_order_id} is {locked.status}{_by(locked)}")
+        _cancel_all(journal, [locked], operator, reason)
         journal.save()
         _wake(order.account_id)
     return locked
@@ -47,13 +51,23 @@ def cancel_open_orders(
             market_at=account.feed.market_now(wall_now),
             wall_now=wall_now,
         )
-        for order in journal.orders.values():
-            _cancel(journal, order, operator, reason)
+        canceled = _cancel_all(journal, list(journal.orders.values()), operator, reason)
         journal.save()
-        if journal.orders:
+        if canceled:
             _wake(account.pk)
-    unsent = sum(order.status == OrderStatus.CANCELED for order in journal.orders.values())
-    return unsent, len(journal.orders) - unsent, tuple(journal.orders)
+    unsent = sum(order.status == OrderStatus.CANCELED for order in canceled)
+    return unsent, len(canceled) - unsent, tuple(order.pk for order in canceled)
+
+
+def _cancel_all(journal: Journal, orders: list[Order], operator: str, reason: str) -> list[Order]:
+    """Cancel locked orders, and with one that is being replaced the other of the pair; returns all of them by id."""
+    pairs = successors.Pairs.completed(journal)
+    together = {each.pk: each for order in orders for each in (order, *pairs.partners(order))}
+    for pk in sorted(together, reverse=True):  # a successor holds for its original, which steps in when it has let go
+        _cancel(journal, together[pk], operator, reason)
+    for order in together.values():
+        pairs.settle(order)
+    return [together[pk] for pk in sorted(together)]
 
 
 def _cancel(journal: Journal, order: Order, operator: str, reason: str) -> None:
@@ -64,6 +78,14 @@ def _cancel(journal: Journal, order: Order, operator: str, reason: str) -> None:
     elif order.status in CANCELABLE:
         order.cancel_requested_at, order.cancel_sent_at = journal.wall_now, None
         journal.step(order, OrderStatus.PENDING_CANCEL, source=OPERATOR, actor=operator, detail=detail)
+
+
+def _by(order: Order) -> str:
+    """Name the order that carries on."""
+    if order.status != OrderStatus.REPLACED:
+        return ""
+    names = order.successors.filter(status__in=sorted(OPEN)).values_list("client_order_id", flat=True)
+    return "".join(f" by {name}, which can be canceled" for name in names)
 
 
 def _wake(account_id: int) -> None:

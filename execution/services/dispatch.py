@@ -26,6 +26,7 @@ from execution.brokers.base import (
     OrderRequest,
 )
 from execution.models import Account, Order, OrderEvent, Position
+from execution.services import successors
 from execution.services.booking import learn_broker_id
 from execution.services.in_flight import sending
 from execution.services.journal import Journal
@@ -78,7 +79,7 @@ def dispatch_once(*, account: Account, broker: Broker, wall_now: datetime, limit
             return replace(report, dry_run=len(claim.orders))
         if not claim.orders:
             return report
-        answers = ask(broker, [request_of(order) for order in claim.orders], at=market_at)
+        answers = send(broker, claim.orders, at=market_at)
         counts = record_answers(
             orders=claim.orders, answers=answers, broker=broker, wall_now=wall_now, market_at=market_at
         )
@@ -105,7 +106,10 @@ def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market
     claimed: list[Order] = []
     expired = 0
     stops, session = _stops(account, wall_now), calendar.trading_date(market_at)
-    for order in journal.orders.values():
+    waiting = list(journal.orders.values())
+    pairs = successors.Pairs.completed(journal)
+    waiting = [order for order in waiting if pairs.may_move(order)]
+    for order in waiting:
         refusal = stops.refusal(journal, order)
         if order.time_in_force != TimeInForce.GTC and order.trading_date < session:
             order.error_code, order.error_message = SESSION_OVER, f"not sent before the end of {order.trading_date}"
@@ -114,6 +118,9 @@ def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market
         elif refusal is not None:
             order.error_code, order.error_message = refusal
             journal.step(order, OrderStatus.DENIED, source=DISPATCH, actor=ACTOR, detail={"code": refusal[0]})
+        elif reason := pairs.pointless(order):
+            order.error_code, order.error_message = successors.ORIGINAL_OVER, reason
+            journal.step(order, OrderStatus.CANCELED, source=DISPATCH, actor=ACTOR, detail={"reason": reason})
         elif dry_run:
             journal.step(order, OrderStatus.DRY_RUN, source=DISPATCH, actor=ACTOR)
             claimed.append(order)
@@ -121,8 +128,9 @@ def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market
             order.submitted_at = wall_now
             journal.step(order, OrderStatus.SUBMITTED, source=DISPATCH, actor=ACTOR)
             claimed.append(order)
+        pairs.settle(order)
     journal.save()
-    return Claim(claimed, denied=len(journal.orders) - len(claimed) - expired, expired=expired)
+    return Claim(claimed, denied=len(waiting) - len(claimed) - expired, expired=expired)
 
 
 def _is_reconciled(account: Account) -> bool:
@@ -178,6 +186,17 @@ def request_of(order: Order) -> OrderRequest:
     )
 
 
+def send(broker: Broker, orders: Sequence[Order], *, at: datetime) -> list[BrokerOrder | BrokerError]:
+    """Ask the broker to take orders, new ones in a batch, replacements one by one; one answer each, in their order."""
+    new = [order for order in orders if not successors.is_successor(order)]
+    taken = ask(broker, [request_of(order) for order in new], at=at) if new else []
+    answers = {order.pk: answer for order, answer in zip(new, taken, strict=True)}
+    for order in orders:
+        if order.pk not in answers:
+            answers[order.pk] = successors.ask(broker, order, at=at)
+    return [answers[order.pk] for order in orders]
+
+
 def ask(broker: Broker, requests: list[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
     """Submit a batch; when it fails as a whole, what is known of it is known of each member."""
     try:
@@ -202,9 +221,14 @@ def record_answers(
     settled = [_adopt_duplicate(broker, order, answer) for order, answer in zip(orders, answers, strict=True)]
     counts = {"accepted": 0, "rejected": 0, "unsent": 0, "unknown": 0}
     with transaction.atomic():
-        journal = Journal.lock(orders=Q(pk__in=[order.pk for order in orders]), market_at=market_at, wall_now=wall_now)
+        wanted = Q(pk__in=successors.with_originals(orders))
+        journal = Journal.lock(orders=wanted, market_at=market_at, wall_now=wall_now)
+        pairs = successors.Pairs(journal)
         for sent, answer in zip(orders, settled, strict=True):
-            counts[record_answer(journal, journal.orders[sent.pk], answer)] += 1
+            order = journal.orders[sent.pk]
+            counts[record_answer(journal, order, answer)] += 1
+            pairs.follow_cancel(order)
+            pairs.settle(order)
         journal.save()
     return counts
 
@@ -223,10 +247,12 @@ def _adopt_duplicate(broker: Broker, order: Order, answer: BrokerOrder | BrokerE
 
 def own_or_duplicate(order: Order, found: BrokerOrder) -> BrokerOrder | DuplicateClientOrderId:
     """Return what was found under the order's id, or the refusal that another order's id means for ours."""
-    wanted = (order.instrument.symbol, order.side, order.quantity)
-    return (
-        found if (found.symbol, found.side, found.quantity) == wanted else DuplicateClientOrderId(found.client_order_id)
-    )
+    if successors.is_successor(order):
+        same = successors.is_own(order, found)
+    else:
+        wanted = (order.instrument.symbol, order.side, order.quantity)
+        same = (found.symbol, found.side, found.quantity) == wanted
+    return found if same else DuplicateClientOrderId(found.client_order_id)
 
 
 def record_answer(journal: Journal, order: Order, answer: BrokerOrder | BrokerError) -> str:

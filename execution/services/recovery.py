@@ -13,6 +13,7 @@ from django.db.models import Q
 from execution.brokers.base import Broker, BrokerOrder, BrokerRejected
 from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
+from execution.services import successors
 from execution.services.dispatch import UNANSWERED, own_or_duplicate, record_answer
 from execution.services.in_flight import nothing_in_flight
 from execution.services.journal import Journal
@@ -58,20 +59,27 @@ def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime) 
     it; one that was to be canceled is canceled. Waits for orders that are on their way. Broker calls run outside the
     transaction. Returns how many were resolved.
     """
-    unanswered = Q(status__in=UNANSWERED, broker_order_id="")
-    waiting = Order.objects.filter(unanswered, account=account)
+    waiting = Order.objects.filter(account=account, status__in=UNANSWERED, broker_order_id="")
     if not waiting.exists():
         return 0
     with nothing_in_flight(account.pk):
-        found = {order.pk: broker.find(order.client_order_id) for order in waiting.order_by("pk")}
+        asked = list(waiting.order_by("pk"))
+        found = {order.pk: broker.find(order.client_order_id) for order in asked}
         horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
         with transaction.atomic():
             journal = Journal.lock(
-                orders=unanswered & Q(pk__in=list(found)),
+                orders=Q(pk__in=successors.with_originals(asked)),
                 market_at=account.feed.market_now(wall_now),
                 wall_now=wall_now,
             )
-            resolved = sum(_resolve(journal, order, found[order.pk], horizon) for order in journal.orders.values())
+            pairs = successors.Pairs(journal)
+            resolved = 0
+            for order in (journal.orders[pk] for pk in found):
+                if order.status not in UNANSWERED or order.broker_order_id:
+                    continue  # a report was faster
+                resolved += _resolve(journal, order, found[order.pk], horizon)
+                pairs.follow_cancel(order)
+                pairs.settle(order)
             journal.save()
     return resolved
 

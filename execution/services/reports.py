@@ -11,6 +11,7 @@ from django.db.models import Q
 from execution.brokers.base import Broker, BrokerReport
 from execution.errors import IllegalTransition, OrderUnstorable
 from execution.models import Account, Fill, Order, RefusedReport
+from execution.services import successors
 from execution.services.booking import Execution, book_execution, book_status, learn_broker_id
 from execution.services.journal import Journal
 from marketdata import calendar
@@ -45,7 +46,7 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
     """
     ids = {report.client_order_id for report in reports}
     journal = Journal.lock(
-        orders=Q(account_id=account_id, client_order_id__in=ids),
+        orders=successors.with_partners(Q(account_id=account_id, client_order_id__in=ids)),
         market_at=reports[-1].at,
         wall_now=wall_now,
         account_id=account_id,
@@ -53,12 +54,13 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
     account = journal.account
     assert account is not None, "the journal was asked for the account's lock"
     by_client_id = {order.client_order_id: order for order in journal.orders.values()}
+    pairs = successors.Pairs(journal)
     booked = _booked_executions(account_id, reports)
     fresh = [report for report in reports if report.sequence > account.report_cursor]
     for report in fresh:
         order = by_client_id.get(report.client_order_id)
         try:
-            _book(journal, order, report, booked)
+            pairs.told(_book(journal, order, report, booked), report)
         except (OrderUnstorable, IllegalTransition) as refusal:
             _refuse(journal, order, report, str(refusal))
     if fresh:
@@ -76,19 +78,19 @@ def _booked_executions(account_id: int, reports: Sequence[BrokerReport]) -> set[
     return set(found.values_list("broker_execution_id", flat=True))
 
 
-def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: set[str]) -> None:
+def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: set[str]) -> Order:
     if order is None:
         raise OrderUnstorable(UNKNOWN_ORDER)
     journal.market_at = report.at
     learn_broker_id(journal, order, report.broker_order_id)
     if report.kind != "fill":
         book_status(journal, order, report)
-        return
+        return order
     execution = Execution.of(report)
-    if execution.execution_id in booked:
-        return
-    book_execution(journal, order, execution, trading_date=calendar.trading_date(report.at))
-    booked.add(execution.execution_id)
+    if execution.execution_id not in booked:
+        book_execution(journal, order, execution, trading_date=calendar.trading_date(report.at))
+        booked.add(execution.execution_id)
+    return order
 
 
 def _refuse(journal: Journal, order: Order | None, report: BrokerReport, reason: str) -> None:
