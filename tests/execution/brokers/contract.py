@@ -1,7 +1,9 @@
 """What every broker adapter keeps: subclass, give the fixtures, and the promises of `execution.brokers.base` are run.
 
-`BrokerContract` holds for every adapter, `AcceptingBrokerContract` for those that take orders. An adapter's test class
-has a `broker` fixture and, when it takes orders, a `fill` method which makes the market fill everything that works.
+`BrokerContract` holds for every adapter, `AcceptingBrokerContract` for those that take orders, `ReplacingContract` and
+`GroupContract` for those that take new terms and groups, `SuspendableContract` for those that know a second lock. An
+adapter's test class has a `broker` fixture and, when it takes orders, a `fill` method which makes the market fill
+everything that works.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,9 +18,12 @@ from execution.brokers.base import (
     BrokerOrder,
     BrokerRejected,
     DuplicateClientOrderId,
+    LegRequest,
     OrderNotCancelable,
     OrderNotFound,
+    OrderNotReplaceable,
     OrderRequest,
+    ReplaceRequest,
 )
 
 # Thursday 2012-06-14, 09:05 New York: before the open, auction orders are taken.
@@ -39,6 +44,33 @@ def make_request(client_order_id: str = "one", **fields: Any) -> OrderRequest:
     return OrderRequest(client_order_id=client_order_id, **values)
 
 
+def make_limit(client_order_id: str = "one", **fields: Any) -> OrderRequest:
+    """Make a limit order far from the market: it works and does not fill."""
+    return make_request(client_order_id, **{"order_type": "limit", "limit_price": Decimal(50)} | fields)
+
+
+def make_terms(original: str = "one", **fields: Any) -> ReplaceRequest:
+    """Make new terms of an order of `make_limit`: half as much, a dollar lower."""
+    values: dict[str, Any] = {
+        "client_order_id": f"{original}-R1",
+        "original_broker_order_id": "",
+        "quantity": Decimal(5),
+        "time_in_force": "day",
+        "limit_price": Decimal(49),
+        **fields,
+    }
+    return ReplaceRequest(original_client_order_id=original, **values)
+
+
+def make_bracket(client_order_id: str = "entry", **fields: Any) -> OrderRequest:
+    """Make an entry at the market with a take-profit at 200 and a stop-loss at 50."""
+    legs = (
+        LegRequest(role="take_profit", client_order_id=f"{client_order_id}-TP", limit_price=Decimal(200)),
+        LegRequest(role="stop_loss", client_order_id=f"{client_order_id}-SL", stop_price=Decimal(50)),
+    )
+    return make_request(client_order_id, **{"order_class": "bracket", "legs": legs} | fields)
+
+
 class BrokerContract:
     """Promises of every adapter, also of one that takes no order."""
 
@@ -46,6 +78,8 @@ class BrokerContract:
         assert broker.name
         assert broker.is_dry_run in (True, False)
         assert broker.not_found_grace_seconds >= 0
+        assert broker.submit_batch_size >= 1
+        assert broker.pause_seconds == 0
 
     def test_an_unknown_order_is_not_found(self, broker: Broker):
         assert broker.find("never-sent") is None
@@ -53,6 +87,11 @@ class BrokerContract:
     def test_cancel_of_an_unknown_order_says_so(self, broker: Broker):
         with pytest.raises(OrderNotFound):
             broker.cancel(client_order_id="never-sent", broker_order_id="", at=AT)
+
+    def test_a_suspension_may_be_asked_for_twice(self, broker: Broker):
+        for wanted in (True, True, False, False):
+            broker.suspend(wanted)
+            assert broker.account().suspended in (wanted, None)
 
     def test_a_new_account_is_empty(self, broker: Broker):
         assert broker.open_orders() == []
@@ -148,7 +187,7 @@ class AcceptingBrokerContract(BrokerContract):
         assert (found.status, found.filled_quantity) == ("filled", 10)
         assert found.average_fill_price is not None
         fills = [report for report in broker.reports_since(0) if report.kind == "fill"]
-        paid = sum(f.price * f.quantity * (1 if f.client_order_id == "one" else -1) + f.fee for f in fills)
+        paid = sum(f.price * f.quantity * (1 if f.client_order_id == "one" else -1) + (f.fee or 0) for f in fills)
         assert broker.account().cash == cash - paid
         assert [(p.symbol, p.quantity) for p in broker.positions()] == [("AAPL", Decimal(6))]
         assert len({f.broker_execution_id for f in fills}) == len(fills)
@@ -180,3 +219,99 @@ class AcceptingBrokerContract(BrokerContract):
         for report in broker.reports_since(0):
             filled += report.quantity or 0
             assert report.cumulative_quantity == filled
+
+
+class ReplacingContract:
+    """Promises of adapters that take new terms; beside `AcceptingBrokerContract`, whose `fill` is used."""
+
+    def fill(self, broker: Any) -> None:
+        """Make the market fill everything that works."""
+        raise NotImplementedError
+
+    def test_new_terms_are_a_new_order_and_the_original_gives_way(self, broker: Broker):
+        original = broker.submit(make_limit(), at=AT)
+        successor = broker.replace(make_terms(original_broker_order_id=original.broker_order_id), at=AT)
+        assert successor.broker_order_id not in {"", original.broker_order_id}
+        assert (successor.client_order_id, successor.quantity) == ("one-R1", 5)
+        found = broker.find("one")
+        assert found is not None
+        assert found.status == "replaced"
+        assert [order.client_order_id for order in broker.open_orders()] == ["one-R1"]
+        reports = [r for r in broker.reports_since(0) if r.kind == "replaced"]
+        assert [(r.client_order_id, r.broker_order_id) for r in reports] == [("one", original.broker_order_id)]
+
+    def test_an_original_is_found_by_its_client_order_id_too(self, broker: Broker):
+        broker.submit(make_limit(), at=AT)
+        assert broker.replace(make_terms(), at=AT).client_order_id == "one-R1"
+
+    def test_the_successors_id_is_used_once_for_ever(self, broker: Broker):
+        broker.submit(make_limit(), at=AT)
+        broker.submit(make_limit("two", limit_price=Decimal(48)), at=AT)
+        with pytest.raises(DuplicateClientOrderId):
+            broker.replace(make_terms(client_order_id="two"), at=AT)
+        assert {order.client_order_id for order in broker.open_orders()} == {"one", "two"}
+
+    def test_a_replacement_of_an_unknown_order_says_so(self, broker: Broker):
+        with pytest.raises(OrderNotFound):
+            broker.replace(make_terms("never-sent"), at=AT)
+
+    def test_a_finished_order_takes_no_new_terms(self, broker: Broker):
+        broker.submit(make_limit(), at=AT)
+        broker.cancel(client_order_id="one", broker_order_id="", at=AT)
+        with pytest.raises(OrderNotReplaceable):
+            broker.replace(make_terms(), at=AT)
+
+
+class GroupContract:
+    """Promises of adapters that take orders with held legs; beside `AcceptingBrokerContract`."""
+
+    def fill(self, broker: Any) -> None:
+        """Make the market fill everything that works."""
+        raise NotImplementedError
+
+    def test_legs_are_held_and_found_with_their_entry(self, broker: Broker):
+        answer = broker.submit(make_bracket(), at=AT)
+        found = broker.find("entry")
+        assert found is not None
+        for order in (answer, found):
+            assert {leg.role for leg in order.legs} == {"take_profit", "stop_loss"}
+            assert all(leg.broker_order_id for leg in order.legs)
+            assert {leg.side for leg in order.legs} == {"sell"}
+        assert {leg.status for leg in found.legs} == {"held"}
+
+    def test_an_entrys_fill_lets_its_legs_work(self, broker: Broker):
+        legs = broker.submit(make_bracket(), at=AT).legs
+        self.fill(broker)
+        found = broker.find("entry")
+        assert found is not None
+        assert found.status == "filled"
+        assert next(leg.status for leg in found.legs if leg.role == "take_profit") == "accepted"
+        told = {report.broker_order_id for report in broker.reports_since(0) if report.kind == "accepted"}
+        assert next(leg.broker_order_id for leg in legs if leg.role == "take_profit") in told
+        working = {order.broker_order_id for order in broker.open_orders()}
+        assert working <= {leg.broker_order_id for leg in legs}
+        assert working
+
+    def test_held_legs_end_with_their_entry(self, broker: Broker):
+        broker.submit(make_bracket(order_type="limit", limit_price=Decimal(60)), at=AT)
+        broker.cancel(client_order_id="entry", broker_order_id="", at=AT)
+        found = broker.find("entry")
+        assert found is not None
+        assert {leg.status for leg in found.legs} == {"canceled"}
+        assert broker.open_orders() == []
+
+
+class SuspendableContract:
+    """Promises of adapters whose broker can be told to take no orders; beside `AcceptingBrokerContract`."""
+
+    def test_a_suspended_account_takes_no_orders_and_cancels_all_the_same(self, broker: Broker):
+        broker.submit(make_limit(), at=AT)
+        broker.suspend(True)
+        assert broker.account().suspended is True
+        with pytest.raises(BrokerRejected):
+            broker.submit(make_limit("two"), at=AT)
+        broker.cancel(client_order_id="one", broker_order_id="", at=AT)
+        assert broker.open_orders() == []
+        broker.suspend(False)
+        assert broker.account().suspended is False
+        broker.submit(make_limit("three"), at=AT)
