@@ -168,7 +168,7 @@ def book_status(journal: Journal, order: Order, report: BrokerReport) -> None:
 
 def _target(order: Order, report: BrokerReport) -> OrderStatus | None:
     if report.kind == "accepted":
-        return OrderStatus.ACCEPTED if order.status == OrderStatus.SUBMITTED else None
+        return OrderStatus.ACCEPTED if order.status in (OrderStatus.SUBMITTED, OrderStatus.HELD) else None
     if report.kind == "cancel_rejected":
         if order.status != OrderStatus.PENDING_CANCEL:
             return None

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from execution.errors import OrderNotOpen
 from execution.models import Account, Order, OrderEvent
-from execution.services import successors
+from execution.services import legs, successors
 from execution.services.dispatch import CHANNEL
 from execution.services.journal import Journal
 from execution.states import OPEN, OrderStatus
@@ -19,12 +19,13 @@ CANCELABLE = {OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY
 def request_cancel(*, order: Order, operator: str, wall_now: datetime, reason: str = "") -> Order:
     """Cancel one order; asking again while the cancel is under way changes nothing.
 
-    While it is being replaced, the order that is to take its place goes with it. Locks: orders, position.
+    While it is being replaced, the order that is to take its place goes with it; a group that was not sent yet goes as
+    a whole. Locks: orders, position.
     :raises OrderNotOpen: the order is over
     """
     with transaction.atomic():
         journal = Journal.lock(
-            orders=successors.with_partners(Q(pk=order.pk)),
+            orders=successors.with_partners(legs.group_of(order)),
             market_at=order.account.feed.market_now(wall_now),
             wall_now=wall_now,
         )
@@ -55,6 +56,8 @@ def cancel_open_orders(
         journal.save()
         if canceled:
             _wake(account.pk)
+    if legs.has_group(canceled):
+        legs.settle_legs(account.pk, market_at=journal.market_at, wall_now=wall_now)
     unsent = sum(order.status == OrderStatus.CANCELED for order in canceled)
     return unsent, len(canceled) - unsent, tuple(order.pk for order in canceled)
 
@@ -62,7 +65,11 @@ def cancel_open_orders(
 def _cancel_all(journal: Journal, orders: list[Order], operator: str, reason: str) -> list[Order]:
     """Cancel locked orders, and with one that is being replaced the other of the pair; returns all of them by id."""
     pairs = successors.Pairs.completed(journal)
-    together = {each.pk: each for order in orders for each in (order, *pairs.partners(order))}
+    together = {
+        each.pk: each
+        for order in orders
+        for each in (order, *pairs.partners(order), *legs.unsent_group(journal, order))
+    }
     for pk in sorted(together, reverse=True):  # a successor holds for its original, which steps in when it has let go
         _cancel(journal, together[pk], operator, reason)
     for order in together.values():
@@ -78,6 +85,8 @@ def _cancel(journal: Journal, order: Order, operator: str, reason: str) -> None:
     elif order.status in CANCELABLE:
         order.cancel_requested_at, order.cancel_sent_at = journal.wall_now, None
         journal.step(order, OrderStatus.PENDING_CANCEL, source=OPERATOR, actor=operator, detail=detail)
+    elif order.status == OrderStatus.HELD:
+        legs.cancel_held(journal, order, operator=operator, detail=detail)
 
 
 def _by(order: Order) -> str:

@@ -7,7 +7,7 @@ recovery resolves.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from django.db import transaction
@@ -22,11 +22,12 @@ from execution.brokers.base import (
     BrokerUnavailable,
     BrokerUnreachable,
     DuplicateClientOrderId,
+    LegRequest,
     OrderNotFound,
     OrderRequest,
 )
 from execution.models import Account, Order, OrderEvent, Position
-from execution.services import successors
+from execution.services import legs, successors
 from execution.services.booking import learn_broker_id
 from execution.services.in_flight import sending
 from execution.services.journal import Journal
@@ -35,7 +36,7 @@ from execution.types import DispatchReport
 from marketdata import calendar
 from risk.selectors import breaker_status, kill_switch_status
 from risk.states import BreakerState
-from risk.types import DenialCode, TimeInForce
+from risk.types import DenialCode, OrderType, TimeInForce
 
 log = structlog.get_logger(__name__)
 CHANNEL = "portcullis_dispatch"
@@ -55,6 +56,7 @@ class Claim:
     orders: list[Order] = field(default_factory=list)
     denied: int = 0
     expired: int = 0
+    has_groups: bool = False
 
 
 def dispatch_once(*, account: Account, broker: Broker, wall_now: datetime, limit: int = 100) -> DispatchReport:
@@ -74,6 +76,8 @@ def dispatch_once(*, account: Account, broker: Broker, wall_now: datetime, limit
         claim = claim_pending(
             account=account, dry_run=broker.is_dry_run, wall_now=wall_now, market_at=market_at, limit=batch
         )
+        if claim.has_groups:
+            legs.settle_legs(account.pk, market_at=market_at, wall_now=wall_now)
         report = DispatchReport(denied=claim.denied, expired=claim.expired, cancels_sent=cancels)
         if broker.is_dry_run:
             return replace(report, dry_run=len(claim.orders))
@@ -109,9 +113,10 @@ def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market
     waiting = list(journal.orders.values())
     pairs = successors.Pairs.completed(journal)
     waiting = [order for order in waiting if pairs.may_move(order)]
+    unwanted = legs.unwanted(waiting)
     for order in waiting:
         refusal = stops.refusal(journal, order)
-        if order.time_in_force != TimeInForce.GTC and order.trading_date < session:
+        if _is_of_yesterday(order, session):
             order.error_code, order.error_message = SESSION_OVER, f"not sent before the end of {order.trading_date}"
             journal.step(order, OrderStatus.EXPIRED, source=DISPATCH, actor=ACTOR, detail={"code": SESSION_OVER})
             expired += 1
@@ -121,6 +126,8 @@ def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market
         elif reason := pairs.pointless(order):
             order.error_code, order.error_message = successors.ORIGINAL_OVER, reason
             journal.step(order, OrderStatus.CANCELED, source=DISPATCH, actor=ACTOR, detail={"reason": reason})
+        elif order.pk in unwanted:
+            journal.step(order, OrderStatus.CANCELED, source=DISPATCH, actor=ACTOR, detail={"reason": "leg canceled"})
         elif dry_run:
             journal.step(order, OrderStatus.DRY_RUN, source=DISPATCH, actor=ACTOR)
             claimed.append(order)
@@ -130,7 +137,14 @@ def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market
             claimed.append(order)
         pairs.settle(order)
     journal.save()
-    return Claim(claimed, denied=len(waiting) - len(claimed) - expired, expired=expired)
+    denied = len(waiting) - len(claimed) - expired
+    return Claim(claimed, denied=denied, expired=expired, has_groups=legs.has_group(waiting))
+
+
+def _is_of_yesterday(order: Order, session: date) -> bool:
+    # A group at the market may be gtc for the sake of its legs: the price of its entry is of its day all the same.
+    keeps = order.time_in_force == TimeInForce.GTC and order.order_type != OrderType.MARKET
+    return order.trading_date < session and not keeps
 
 
 def _is_reconciled(account: Account) -> bool:
@@ -171,7 +185,7 @@ def _stops(account: Account, wall_now: datetime) -> _Stops:
     return _Stops(scopes, breaker_status(account.scope, wall_now).state)
 
 
-def request_of(order: Order) -> OrderRequest:
+def request_of(order: Order, held: tuple[LegRequest, ...] = ()) -> OrderRequest:
     """Say an order in the broker port's words."""
     return OrderRequest(
         client_order_id=order.client_order_id,
@@ -183,13 +197,16 @@ def request_of(order: Order) -> OrderRequest:
         limit_price=order.limit_price,
         stop_price=order.stop_price,
         extended_hours=order.extended_hours,
+        order_class=order.order_class if held else "",
+        legs=held,
     )
 
 
 def send(broker: Broker, orders: Sequence[Order], *, at: datetime) -> list[BrokerOrder | BrokerError]:
     """Ask the broker to take orders, new ones in a batch, replacements one by one; one answer each, in their order."""
     new = [order for order in orders if not successors.is_successor(order)]
-    taken = ask(broker, [request_of(order) for order in new], at=at) if new else []
+    held = legs.leg_requests(new)
+    taken = ask(broker, [request_of(order, held.get(order.pk, ())) for order in new], at=at) if new else []
     answers = {order.pk: answer for order, answer in zip(new, taken, strict=True)}
     for order in orders:
         if order.pk not in answers:
@@ -222,6 +239,8 @@ def record_answers(
     counts = {"accepted": 0, "rejected": 0, "unsent": 0, "unknown": 0}
     with transaction.atomic():
         wanted = Q(pk__in=successors.with_originals(orders))
+        if legs.has_group(orders):
+            wanted |= legs.with_legs(orders)
         journal = Journal.lock(orders=wanted, market_at=market_at, wall_now=wall_now)
         pairs = successors.Pairs(journal)
         for sent, answer in zip(orders, settled, strict=True):
@@ -230,6 +249,8 @@ def record_answers(
             pairs.follow_cancel(order)
             pairs.settle(order)
         journal.save()
+    if legs.has_group(orders):
+        legs.settle_legs(orders[0].account_id, market_at=market_at, wall_now=wall_now)
     return counts
 
 
@@ -259,6 +280,8 @@ def record_answer(journal: Journal, order: Order, answer: BrokerOrder | BrokerEr
     """Store one answer on a locked order; returns accepted, rejected, unsent or unknown."""
     if isinstance(answer, BrokerOrder):
         learn_broker_id(journal, order, answer.broker_order_id)
+        if answer.legs:
+            legs.learn_legs(journal, order, answer)
         if order.status == OrderStatus.SUBMITTED:
             order.error_code = order.error_message = ""
             journal.step(order, OrderStatus.ACCEPTED, source=BROKER)

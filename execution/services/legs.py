@@ -95,9 +95,11 @@ def awaits_names(account_id: int) -> bool:
 
 
 def named_by_broker(account_id: int, reports: Sequence[BrokerReport]) -> set[int]:
-    """Return the orders that the reports are about by the broker's ids."""
+    """Return the legs that the reports are about by the broker's ids."""
     ids = {report.broker_order_id for report in reports} - {""}
-    named = Order.objects.filter(~Q(broker_order_id=""), account_id=account_id, broker_order_id__in=ids)
+    named = Order.objects.filter(
+        ~Q(broker_order_id=""), account_id=account_id, broker_order_id__in=ids, entry__isnull=False
+    )
     return set(named.values_list("pk", flat=True))
 
 
@@ -108,15 +110,33 @@ def activated(journal: Journal, leg: Order) -> None:
         journal.touch(leg)
 
 
-def cancel_held(journal: Journal, leg: Order, *, operator: str, detail: dict[str, str]) -> None:
-    """Cancel a held leg: at once when its entry was canceled unsent, otherwise at the broker.
+def group_of(order: Order) -> Q:
+    """Match the order with those of its group; to be locked in one statement."""
+    if not order.order_class:
+        return Q(pk=order.pk)
+    entry = order.entry_id or order.pk
+    return Q(pk__in=[order.pk, entry]) | Q(entry_id=entry)
 
-    A leg whose entry still waits to be sent takes the entry with it when that is claimed.
+
+def unsent_group(journal: Journal, order: Order) -> list[Order]:
+    """Return the locked members of the order's group while it waits to be sent: a cancel of one cancels all."""
+    if not order.order_class:
+        return []
+    entry = journal.orders.get(order.entry_id or order.pk)
+    if entry is None or entry.status != OrderStatus.PENDING:
+        return []
+    return [entry, *(leg for leg in journal.orders.values() if leg.entry_id == entry.pk)]
+
+
+def cancel_held(journal: Journal, leg: Order, *, operator: str, detail: dict[str, str]) -> None:
+    """Cancel a held leg: at once with an entry that was not sent, otherwise at the broker.
+
+    When such an entry is not among the locked orders it is canceled instead of being claimed.
     """
     leg.cancel_requested_at, leg.cancel_sent_at = journal.wall_now, None
     entry = journal.orders.get(leg.entry_id or 0)
-    gone = entry is not None and entry.status in UNSENT_ENDS and not entry.broker_order_id
-    after = OrderStatus.CANCELED if gone else OrderStatus.PENDING_CANCEL
+    unsent = entry is not None and entry.status in (OrderStatus.PENDING, *UNSENT_ENDS) and not entry.broker_order_id
+    after = OrderStatus.CANCELED if unsent else OrderStatus.PENDING_CANCEL
     journal.step(leg, after, source=OPERATOR, actor=operator, detail=detail)
 
 

@@ -13,7 +13,7 @@ from django.db.models import Q
 from execution.brokers.base import Broker, BrokerOrder, BrokerRejected
 from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
-from execution.services import successors
+from execution.services import legs, successors
 from execution.services.dispatch import UNANSWERED, own_or_duplicate, record_answer
 from execution.services.in_flight import nothing_in_flight
 from execution.services.journal import Journal
@@ -57,9 +57,18 @@ def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime) 
     What the broker knows is adopted. What it does not know after its grace period was never sent: the order goes back
     to pending and passes the second look again, under the same id, so that a broker that knew it after all would refuse
     it; one that was to be canceled is canceled. Waits for orders that are on their way. Broker calls run outside the
-    transaction. Returns how many were resolved.
+    transaction. Returns how many were resolved. Legs have no answers of their own, and learn their names from those of
+    their entries.
     """
-    waiting = Order.objects.filter(account=account, status__in=UNANSWERED, broker_order_id="")
+    resolved = _resolve_orders(account, broker, wall_now)
+    legs.settle_legs(account.pk, market_at=account.feed.market_now(wall_now), wall_now=wall_now)
+    return resolved + legs.find_names(account=account, broker=broker, wall_now=wall_now)
+
+
+def _resolve_orders(account: Account, broker: Broker, wall_now: datetime) -> int:
+    waiting = Order.objects.filter(
+        account=account, status__in=UNANSWERED, broker_order_id="", submitted_at__isnull=False
+    )
     if not waiting.exists():
         return 0
     with nothing_in_flight(account.pk):
@@ -68,7 +77,7 @@ def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime) 
         horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
         with transaction.atomic():
             journal = Journal.lock(
-                orders=Q(pk__in=successors.with_originals(asked)),
+                orders=Q(pk__in=successors.with_originals(asked)) | legs.with_legs(asked),
                 market_at=account.feed.market_now(wall_now),
                 wall_now=wall_now,
             )
@@ -105,8 +114,10 @@ def cancel_strays(*, account: Account, broker: Broker, at: datetime) -> int:
 
     An order that is not in the book at all belongs to somebody else and is left alone.
     """
-    open_there = [order.client_order_id for order in broker.open_orders()]
-    strays = Order.objects.filter(account=account, client_order_id__in=open_there, status__in=sorted(TERMINAL))
+    working = [each for order in broker.open_orders() for each in (order, *order.legs) if each.status != "held"]
+    ours = Q(client_order_id__in=[order.client_order_id for order in working])
+    theirs = Q(entry__isnull=False, broker_order_id__in=[order.broker_order_id for order in working])
+    strays = Order.objects.filter(ours | theirs, account=account, status__in=sorted(TERMINAL))
     for order in strays:
         log.error("stray_order_canceled", order_id=order.pk, status=order.status)
         with suppress(BrokerRejected):  # it has ended meanwhile

@@ -11,7 +11,7 @@ from django.db.models import Q
 from execution.brokers.base import Broker, BrokerReport
 from execution.errors import IllegalTransition, OrderUnstorable
 from execution.models import Account, Fill, Order, RefusedReport
-from execution.services import successors
+from execution.services import legs, successors
 from execution.services.booking import Execution, book_execution, book_status, learn_broker_id
 from execution.services.journal import Journal
 from marketdata import calendar
@@ -31,9 +31,9 @@ def apply_reports(*, account: Account, broker: Broker, wall_now: datetime) -> in
     while True:
         cursor = Account.objects.values_list("report_cursor", flat=True).get(pk=account.pk)
         reports = broker.reports_since(cursor, BATCH)
-        if reports:
-            total += book_reports(account_id=account.pk, reports=reports, wall_now=wall_now)
-        if len(reports) < BATCH:
+        booked = book_reports(account_id=account.pk, reports=reports, wall_now=wall_now) if reports else 0
+        total += booked
+        if len(reports) < BATCH or not booked:
             return total
 
 
@@ -42,23 +42,23 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
     """Book a batch of consecutive reports and move the cursor with them; returns how many were new.
 
     What cannot be booked (no such order, one that was denied, more than was ordered) is stored whole as refused, and
-    its symbol is restricted until somebody has looked. Locks: account, orders, positions.
+    its symbol is restricted until somebody has looked. What may be about a leg whose name at the broker is not known
+    yet waits for the next call, with all that comes after it. Locks: account, orders, positions.
     """
-    ids = {report.client_order_id for report in reports}
     journal = Journal.lock(
-        orders=successors.with_partners(Q(account_id=account_id, client_order_id__in=ids)),
+        orders=successors.with_partners(_orders_of(account_id, reports)),
         market_at=reports[-1].at,
         wall_now=wall_now,
         account_id=account_id,
     )
     account = journal.account
     assert account is not None, "the journal was asked for the account's lock"
-    by_client_id = {order.client_order_id: order for order in journal.orders.values()}
+    named = _Named(journal)
     pairs = successors.Pairs(journal)
     booked = _booked_executions(account_id, reports)
-    fresh = [report for report in reports if report.sequence > account.report_cursor]
+    fresh = _understood(account, named, [report for report in reports if report.sequence > account.report_cursor])
     for report in fresh:
-        order = by_client_id.get(report.client_order_id)
+        order = named.order(report)
         try:
             pairs.told(_book(journal, order, report, booked), report)
         except (OrderUnstorable, IllegalTransition) as refusal:
@@ -68,6 +68,38 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
         journal.save()
         account.save(update_fields=["cash", "report_cursor"])
     return len(fresh)
+
+
+class _Named:
+    """Locked orders by the names that a report may call them: ours, or for a leg the broker's."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._by_client_id = {order.client_order_id: order for order in journal.orders.values()}
+        self._legs = {
+            leg.broker_order_id: leg for leg in journal.orders.values() if leg.leg_role and leg.broker_order_id
+        }
+
+    def order(self, report: BrokerReport) -> Order | None:
+        """Return the order that the report is about."""
+        return self._by_client_id.get(report.client_order_id) or self._legs.get(report.broker_order_id)
+
+
+def _orders_of(account_id: int, reports: Sequence[BrokerReport]) -> Q:
+    ids = {report.client_order_id for report in reports}
+    wanted = Q(account_id=account_id, client_order_id__in=ids)
+    if Order.objects.filter(wanted).count() < len(ids) and (named := legs.named_by_broker(account_id, reports)):
+        return wanted | Q(pk__in=named)
+    return wanted
+
+
+def _understood(account: Account, named: _Named, reports: list[BrokerReport]) -> list[BrokerReport]:
+    """Return the reports up to the first one that cannot be understood yet."""
+    for place, report in enumerate(reports):
+        if named.order(report) is None:
+            # In this order: a name that is learnt between the two looks is seen by the second.
+            waits = legs.awaits_names(account.pk) or legs.named_by_broker(account.pk, [report])
+            return reports[:place] if waits else reports
+    return reports
 
 
 def _booked_executions(account_id: int, reports: Sequence[BrokerReport]) -> set[str]:
@@ -85,6 +117,8 @@ def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: s
     learn_broker_id(journal, order, report.broker_order_id)
     if report.kind != "fill":
         book_status(journal, order, report)
+        if report.kind == "accepted":
+            legs.activated(journal, order)
         return order
     execution = Execution.of(report)
     if execution.execution_id not in booked:
