@@ -1,18 +1,39 @@
 """Record when a live feed told nothing, and what nobody could read."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Greatest
 
 from marketdata.models import Feed, FeedGap, UnreadableFrame
 from marketdata.models.gaps import MAX_FRAME_BYTES
+from marketdata.services.statuses import halted_symbols
 from marketdata.types import GapReason
 
+DAY = timedelta(hours=24)
 MOST_FRAMES = 1_000
 """Unreadable frames that are kept of a feed; the oldest go."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHealth:
+    """What went wrong lately: gaps of the last day, the newest one, frames nobody could read, and what is halted."""
+
+    gaps: int
+    newest_gap: FeedGap | None
+    unreadable_frames: int
+    halted: list[str]
+
+
+def feed_health(feed: Feed, wall_now: datetime) -> FeedHealth:
+    """Return how the feed fared in the last 24 hours of the wall."""
+    since = wall_now - DAY
+    recent = FeedGap.objects.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=since), feed=feed)
+    frames = UnreadableFrame.objects.filter(feed=feed, received_at__gt=since).count()
+    return FeedHealth(recent.count(), FeedGap.objects.filter(feed=feed).first(), frames, halted_symbols(feed))
 
 
 @transaction.atomic

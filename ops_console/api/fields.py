@@ -172,6 +172,25 @@ def symbols(**options: Any) -> Field:
     return Field(read, f"1 to {MOST_SYMBOLS} tickers, comma between", schema, "Tickers, comma between.", **options)
 
 
+def symbol_list(**options: Any) -> Field:
+    """Return a field for several tickers in a list (a body)."""
+    single = symbol()
+
+    def read(raw: Any) -> list[str]:
+        if not isinstance(raw, list) or not 1 <= len(raw) <= MOST_SYMBOLS:
+            raise Refused
+        return list(dict.fromkeys(single.read(part) for part in raw))
+
+    schema = {
+        "type": "array",
+        "items": single.schema,
+        "minItems": 1,
+        "maxItems": MOST_SYMBOLS,
+        "example": ["AAPL", "IBM"],
+    }
+    return Field(read, f"a list of 1 to {MOST_SYMBOLS} tickers", schema, "Tickers.", **options)
+
+
 def strategy(help: str = "Name of the strategy that owns it.", **options: Any) -> Field:
     """Return a field for the name of a strategy."""
     return pattern(STRATEGY_FORM, "1 to 40 letters, digits, hyphens and underscores", help, "manual", **options)

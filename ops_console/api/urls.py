@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from ops_console.api.views import controls, limits, market, orders, positions, reference, runs
+from ops_console.api.views import controls, limits, market, orders, positions, reference, runs, subscriptions
 
 ORDER = r"^v1/orders/(?P<client_order_id>[A-Za-z0-9._:-]{1,128})"
 
@@ -34,6 +34,9 @@ urlpatterns = [
     path("v1/strategies/<slug:name>", runs.StrategyView.as_view()),
     path("v1/quotes/latest", market.QuotesView.as_view()),
     path("v1/bars", market.BarsView.as_view()),
+    path("v1/subscriptions", subscriptions.SubscriptionsView.as_view()),
+    path("v1/subscriptions/stats", subscriptions.SubscriptionStatsView.as_view()),
+    path("v1/subscriptions/<str:symbol>", subscriptions.SubscriptionView.as_view()),
     path("v1/schema/", reference.schema),
     path("v1/docs/", reference.docs),
     re_path(r"^", reference.NothingHere.as_view()),
