@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import Scope, Send
+from starlette.websockets import WebSocket
 from websockets.frames import Frame, Opcode
 
 CABLE = "emulator.cable"
@@ -40,6 +42,13 @@ def tear(cable: Cable, payload: bytes) -> None:
     frame = Frame(Opcode.BINARY, payload).serialize(mask=False)
     cable.write(frame[: len(frame) // 2])
     cable.close()
+
+
+async def deny(websocket: WebSocket) -> None:
+    """Refuse a WebSocket's handshake with 429, as Alpaca does with one connection too many."""
+    await websocket.send_denial_response(Response("connection limit exceeded", 429))
+    # uvicorn closes the connection now, and only then counts the handshake as done.
+    await asyncio.sleep(0)
 
 
 def peer_of(scope: Scope) -> str:

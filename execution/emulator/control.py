@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
@@ -73,7 +74,7 @@ class Control:
             "paused": clock.state.paused_at is not None,
             "account": surface.venue.account(),
             "positions": surface.log.positions(),
-            "orders": surface.log.orders(),
+            "orders": dict(sorted(Counter(surface.log.orders().values()).items())),
             "stream_connections": surface.updates.connections,
             "stream_listeners": surface.updates.listeners,
             "data_connections": surface.stock.connections,

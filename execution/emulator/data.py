@@ -208,8 +208,8 @@ def _read_token(token: str) -> tuple[str, str]:
     if not token:
         return "", ""
     try:
-        symbol, _, after = base64.urlsafe_b64decode(token.encode()).decode().partition("|")
-    except (binascii.Error, UnicodeError):
+        symbol, _, after = base64.b64decode(token, altchars="-_", validate=True).decode().partition("|")
+    except (binascii.Error, ValueError):
         raise malformed("page_token", token, "the next_page_token of an answer") from None
     return symbol, after
 

@@ -56,18 +56,28 @@ class EmulatorServer(uvicorn.Server):
         )
         self.surface = surface
         self._on_start = on_start
+        self._sockets: list[socket.socket] | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on sockets that are bound until somebody stops the server."""
+        self._sockets = sockets
+        await super().serve(sockets)
 
     async def main_loop(self) -> None:
-        """Beat until somebody stops the server; what fails in the venue ends it loudly."""
+        """Beat until somebody stops the server; what fails in the venue ends it loudly, and in order."""
         if self._on_start is not None:
             self._on_start()
         beats = 0
-        while not self.should_exit:
-            await self.on_tick(beats % 10)
-            self.surface.tick()
-            beats += 1
-            await asyncio.sleep(BEAT.total_seconds())
-        self.surface.closing.set()
+        try:
+            while not self.should_exit:
+                await self.on_tick(beats)
+                self.surface.tick()
+                beats += 1
+                await asyncio.sleep(BEAT.total_seconds())
+        finally:
+            self.surface.closing.set()
+            if not self.should_exit:
+                await self.shutdown(sockets=self._sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End on a signal; uvicorn would raise it once more after a clean end."""

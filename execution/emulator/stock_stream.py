@@ -12,12 +12,11 @@ from typing import Any
 
 import msgpack
 import orjson
-from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from execution.alpaca_wire.json import encode
 from execution.alpaca_wire.text import moment
-from execution.emulator.connections import cable_of, cut
+from execution.emulator.connections import cable_of, cut, deny
 from execution.emulator.faults import Fault, FaultKind, FaultPlan
 from execution.emulator.keys import Keys
 from execution.emulator.market import Market
@@ -173,7 +172,7 @@ class StockStreams:
         if fault is not None:
             self._on_fault(fault, f"/v2/{feed}")
         if not self._doors[feed].open:
-            await websocket.send_denial_response(Response("connection limit exceeded", 429))
+            await deny(websocket)
             return
         await websocket.accept()
         packed = websocket.headers.get("content-type") == "application/msgpack"

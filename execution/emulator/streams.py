@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from execution.alpaca_wire.json import encode
-from execution.emulator.connections import Cable, cable_of, cut, tear
+from execution.emulator.connections import Cable, cable_of, cut, deny, tear
 from execution.emulator.faults import Fault, FaultKind, FaultPlan
 from execution.emulator.keys import Keys
 from execution.emulator.pauses import fault_pause
@@ -209,7 +208,7 @@ class UpdateStream:
             self._on_fault(fault, PATH)
         if self._door.open and self.connections < MOST_CONNECTIONS:
             return False
-        await websocket.send_denial_response(Response("connection limit exceeded", 429))
+        await deny(websocket)
         return True
 
     async def _hear(self, websocket: WebSocket, connection: Connection) -> bool:
