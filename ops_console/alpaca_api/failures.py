@@ -35,6 +35,8 @@ def refused(denials: Sequence[Denial], *, decision_id: int | None, client_order_
     if DenialCode.KILL_SWITCH in codes:
         text = f"{HALTED}: {text}"
     status, code = (422, UNPROCESSABLE) if codes <= UNPROCESSABLE_RULES else (403, FORBIDDEN)
+    if codes == {DenialCode.UNKNOWN_INSTRUMENT}:
+        code = MALFORMED
     extra: dict[str, object] = {"denials": [denial.as_dict() for denial in denials], "decision_id": decision_id}
     if client_order_id is not None:
         extra["client_order_id"] = client_order_id

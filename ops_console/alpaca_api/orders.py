@@ -3,10 +3,9 @@
 A list costs at most five queries: orders, their events, their legs with events, and who replaced whom.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -21,7 +20,6 @@ from ops_console.alpaca_api.identity import ORDER, key_of, uuid_of
 from risk.types import TimeInForce
 
 S = OrderStatus
-ZERO = Decimal(0)
 # What we have not sent yet is `accepted` (received, not routed); what we sent and nobody answered, `pending_new`.
 STATUSES: dict[str, str] = {
     S.PENDING: "accepted",
@@ -54,11 +52,10 @@ if set(STATUSES) != set(OrderStatus):  # a status without a word would be a clie
 
 @dataclass(slots=True)
 class Story:
-    """What an order's answer needs besides its row; `carried` are the shares of the orders that it replaced."""
+    """What an order's answer needs besides its row."""
 
     updated_at: datetime
     ends: dict[str, datetime] = field(default_factory=dict)
-    carried: Decimal = ZERO
     replaced_by: str | None = None
     legs: list["Told"] | None = None
 
@@ -75,7 +72,8 @@ def order_told(account: Account, order: Order, story: Story | None = None, **cha
         "asset_id": asset_id_of(order.instrument.symbol),
         "symbol": order.instrument.symbol,
         "side": str(order.side),
-        "quantity": order.quantity + story.carried,
+        # Alpaca's quantity of a replacement is the new total, ours what is left to do.
+        "quantity": order.quantity if order.total_quantity is None else order.total_quantity,
         "order_type": str(order.order_type),
         "time_in_force": str(order.time_in_force),
         "status": STATUSES[order.status],
@@ -138,8 +136,6 @@ def stories_of(account: Account, orders: Iterable[Order]) -> dict[int, Story]:
     events = OrderEvent.objects.filter(order_id__in=rows, sequence__gt=1).order_by("order_id", "sequence")
     for order_id, status, at in events.values_list("order_id", "to_status", "market_at"):
         _note(stories[order_id], status, at)
-    for key, carried in _carried(rows).items():
-        stories[key].carried = carried
     replaced = [key for key, order in rows.items() if order.status == S.REPLACED]
     if replaced:
         successors = Order.objects.filter(replaces_id__in=replaced).exclude(status__in=[S.DENIED, S.REJECTED])
@@ -154,29 +150,6 @@ def _note(story: Story, status: str, at: datetime) -> None:
     if end is not None:
         # A late fill tells the same end again: the first time is when it came to its end.
         story.ends.setdefault(end, at)
-
-
-def _carried(rows: Mapping[int, Order]) -> dict[int, Decimal]:
-    """Return the shares that the orders before each one in a chain of replacements had filled.
-
-    Alpaca's quantity of a successor is the new total; ours is what is left to do. One query a link of the chain.
-    """
-    carried: dict[int, Decimal] = {}
-    following = {key: order.replaces_id for key, order in rows.items() if order.replaces_id is not None}
-    while following:
-        links = {
-            key: (filled, before)
-            for key, filled, before in Order.objects.filter(pk__in=set(following.values())).values_list(
-                "pk", "filled_quantity", "replaces_id"
-            )
-        }
-        for key, original in list(following.items()):
-            filled, before = links[original]
-            carried[key] = carried.get(key, ZERO) + filled
-            following.pop(key)
-            if before is not None:
-                following[key] = before
-    return carried
 
 
 def _legs_of(orders: Iterable[Order]) -> dict[int, list[Order]]:

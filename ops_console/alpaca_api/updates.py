@@ -95,7 +95,6 @@ def _as_of(story: Story, event: OrderEvent) -> Story:
     return Story(
         updated_at=event.market_at,
         ends={name: at for name, at in ends.items() if name == current},
-        carried=story.carried,
         replaced_by=story.replaced_by if event.to_status == S.REPLACED else None,
     )
 

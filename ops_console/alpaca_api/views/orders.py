@@ -9,12 +9,13 @@ from rest_framework.response import Response
 
 from execution.alpaca_wire import params
 from execution.alpaca_wire.errors import malformed, not_unique, unprocessable
-from execution.alpaca_wire.orders import INTENTS, OrderBody, read_order
-from execution.errors import InvalidGroup, OrderNotOpen
+from execution.alpaca_wire.orders import INTENTS, OrderBody, read_order, read_replace
+from execution.errors import InvalidGroup, OrderNotOpen, ReplaceRefused
 from execution.models import Account, Order, Strategy
 from execution.services.cancels import cancel_open_orders, request_cancel
 from execution.services.groups import make_legs, submit_group
 from execution.services.orders import submit_order
+from execution.services.replaces import request_replace
 from execution.states import OPEN, TERMINAL, OrderStatus
 from execution.types import SubmitResult
 from marketdata import calendar
@@ -80,14 +81,34 @@ class OrdersView(AlpacaView):
 class OrderView(AlpacaView):
     """GET, PATCH and DELETE /v2/orders/{id}."""
 
-    scopes = {"GET": Scope.READ, "DELETE": Scope.TRADE}
-    rates = {"DELETE": Rate.ORDERS}
+    scopes = {"GET": Scope.READ, "PATCH": Scope.TRADE, "DELETE": Scope.TRADE}
+    rates = {"PATCH": Rate.ORDERS, "DELETE": Rate.ORDERS}
 
     def get(self, request: Request, order_id: str) -> Response:
         """Answer with the order."""
         account = desk().account
         nested = params.flag(wire_query(request), "nested")
         return Response(orders_told(account, [find_order(account, order_id)], nested=nested)[0])
+
+    def patch(self, request: Request, order_id: str) -> Response:
+        """Ask for new terms: 200 with the order that is to take this one's place."""
+        body, account = read_replace(wire_body(request)), desk().account
+        order = find_order(account, order_id)
+        try:
+            result = request_replace(
+                order=order,
+                quantity=body.quantity,
+                limit_price=body.limit_price,
+                stop_price=body.stop_price,
+                time_in_force=None if body.time_in_force is None else TimeInForce(body.time_in_force),
+                client_order_id=body.client_order_id,
+                operator=caller_of(request).username,
+                origin=Origin.ALPACA_API,
+                wall_now=wall_now(),
+            )
+        except ReplaceRefused as error:
+            raise unprocessable(str(error)) from None
+        return Response(order_told(account, placed(result)))
 
     def delete(self, request: Request, order_id: str) -> Response:
         """Ask for the cancel: 204, and the outcome comes as an update."""
