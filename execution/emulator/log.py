@@ -76,6 +76,10 @@ class EventLog:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __bool__(self) -> bool:
+        """Say that there is a log, also where it is empty."""
+        return True
+
     def close(self) -> None:
         """Close the file; the entries in memory stay."""
         if self._file is not None:

@@ -136,7 +136,7 @@ def refuse_shares(state: VenueState, body: OrderBody, listing: Listing) -> Need:
             available=number(available),
             existing_qty=number(abs(held)),
             held_for_orders=number(held_for_orders),
-            related_orders=[order.id for order in closing if order.status != "held"],
+            related_orders=[order.id for order in closing if order.held_shares],
         )
     return Need()
 
@@ -146,9 +146,7 @@ def refuse_opening(state: VenueState, body: OrderBody, listing: Listing) -> None
     if body.order_class == "oco":
         raise forbidden("oco orders need a position to close", symbol=body.symbol)
     against = [
-        order
-        for order in state.orders.live(body.symbol)
-        if order.body.side != body.side and order.status != "held" and order.reserve_price
+        order for order in state.orders.live(body.symbol) if order.body.side != body.side and order.reserve_price
     ]
     if body.side == "buy":
         if against:
@@ -166,7 +164,7 @@ def refuse_opening(state: VenueState, body: OrderBody, listing: Listing) -> None
 
 def shares_held(orders: Iterable[VenueOrder]) -> Decimal:
     """Return the shares that open orders hold."""
-    return held_once(orders, lambda order: ZERO if order.status == "held" else order.leaves_quantity)
+    return held_once(orders, lambda order: order.held_shares)
 
 
 def refuse_shares_of_replacement(state: VenueState, old: VenueOrder, leaves: Decimal) -> None:
@@ -187,12 +185,12 @@ def refuse_shares_of_replacement(state: VenueState, old: VenueOrder, leaves: Dec
 def refuse_wash_trade(state: VenueState, body: OrderBody) -> None:
     """Refuse an order that could trade with an open one of the account: markets and stops always, limits that cross.
 
-    Brackets, OCO and OTO are exempt: the broker sees to it that their orders do not meet.
+    An OCO and the exits of groups are exempt: the broker sees to it that they do not meet.
     """
-    if body.order_class:
+    if body.order_class == "oco":
         return
     for order in state.orders.live(body.symbol):
-        if order.body.side == body.side or order.group is not None:
+        if order.body.side == body.side or order.is_exit:
             continue
         ours = body.limit_price if body.order_type == "limit" else None
         theirs = order.body.limit_price if order.body.order_type == "limit" else None

@@ -205,7 +205,10 @@ def carry_out(state: VenueState, order: VenueOrder, instruction: Instruction, at
         end_order(state, order, "canceled", at, reason="an order of its group has ended it")
     elif instruction.kind == "activate":
         order.working = replace(order.working, active_after=at, session_date=hours_for_entry(at).date)
-        become_new(state, order, at)
+        if order.status in PENDING:
+            order.before_pending = "new"
+        else:
+            become_new(state, order, at)
     else:
         order.updated_at = at
         state.note("resized", order, at, quantity=order.body.quantity)

@@ -11,7 +11,7 @@ from typing import Any
 from execution.alpaca_wire.answers import asset_id_of
 from execution.alpaca_wire.errors import order_not_found
 from execution.alpaca_wire.orders import OrderBody, order_answer
-from execution.matching.groups import GroupState
+from execution.matching.groups import GroupState, Member, Role, Stage
 from execution.matching.orders import WorkingOrder
 from risk.types import Side
 
@@ -90,9 +90,24 @@ class VenueOrder:
         return self.status in LIVE
 
     @property
+    def member(self) -> Member | None:
+        """Return its part in its group, None where it has none (yet)."""
+        return None if self.group is None else self.group.state.member(self.sequence)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for the entry of its group, also while its cancel or replacement is pending."""
+        return self.member is not None and self.member.stage == Stage.HELD
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it is there to close what the entry of its group opens."""
+        return self.member is not None and self.member.role != Role.ENTRY
+
+    @property
     def is_matchable(self) -> bool:
         """Whether it meets the market's events."""
-        return self.status in MATCHABLE and self.waits_for is None
+        return self.status in MATCHABLE and self.waits_for is None and not self.is_held
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -102,7 +117,14 @@ class VenueOrder:
     @property
     def reserved(self) -> Decimal:
         """Return the buying power that it holds, account currency."""
-        return ZERO if self.status == "held" else self.leaves_quantity * self.reserve_price
+        return self.leaves_quantity * self.reserve_price
+
+    @property
+    def held_shares(self) -> Decimal:
+        """Return the shares that it keeps from other closing orders; an exit that waits, what the entry has got."""
+        if self.group is None or not self.is_held:
+            return self.leaves_quantity
+        return sum((each.filled for each in self.group.state.members if each.role == Role.ENTRY), ZERO)
 
     @property
     def average_price(self) -> Decimal | None:

@@ -20,7 +20,7 @@ from execution.emulator.venue.life import become_new, end_order, force_fill, pla
 from execution.emulator.venue.orders import VenueOrder
 from execution.emulator.venue.state import VenueState, span
 from execution.emulator.venue.values import Need, need_of
-from execution.matching.groups import Role, after_replace
+from execution.matching.groups import after_replace
 
 ZERO = Decimal(0)
 REPLACEABLE = frozenset({"new", "accepted", "partially_filled", "pending_new", "done_for_day", "held"})
@@ -78,10 +78,8 @@ def refuse_replacement(state: VenueState, old: VenueOrder, wanted: OrderBody, at
     done = old.carried + old.filled_quantity
     if wanted.quantity <= done:
         raise unprocessable(f"qty must be above the filled quantity {done}", order_id=old.id)
-    if old.group is not None and wanted.quantity != old.body.quantity:
-        member = old.group.state.member(old.sequence)
-        if member is None or member.role != Role.ENTRY:
-            raise unprocessable("qty of an exit order cannot be replaced", order_id=old.id)
+    if old.is_exit and wanted.quantity != old.body.quantity:
+        raise unprocessable("qty of an exit order cannot be replaced", order_id=old.id)
     refuse_form(wanted, at)
     refuse_wash_trade(state, wanted)
     leaves = replace(wanted, quantity=wanted.quantity - done)
@@ -117,6 +115,8 @@ def finish(state: VenueState, old: VenueOrder, new: VenueOrder, now: datetime) -
         at = state.moment(now)
     if not new.is_live:
         return
+    if old.is_exit:  # an exit is for what is left to exit by now
+        new.body = replace(new.body, quantity=old.body.quantity)
     if old.status != "pending_replace" or new.body.quantity <= old.carried + old.filled_quantity:
         refuse_replace(state, old, new, at)
         return
