@@ -13,6 +13,7 @@ from execution.brokers.base import BrokerOrder, BrokerOrderStatus, LegRequest, O
 ZERO = Decimal(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_NUMBER = 40
+BEYOND_REASON = Decimal("1e15")
 FINAL: frozenset[str] = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 TAKE_PROFIT, STOP_LOSS = "take_profit", "stop_loss"
 
@@ -126,7 +127,7 @@ def text(value: object) -> str:
 
 
 def amount(value: object) -> Decimal | None:
-    """Read a number that came as text or as a JSON number; None when there is none or it is not finite."""
+    """Read a number that came as text or as a JSON number; None when there is none that makes sense."""
     given = text(value).strip()
     if isinstance(value, bool) or not given or len(given) > LONGEST_NUMBER:
         return None
@@ -134,7 +135,7 @@ def amount(value: object) -> Decimal | None:
         read = Decimal(given)
     except InvalidOperation:
         return None
-    return read if read.is_finite() else None
+    return read if read.is_finite() and abs(read) < BEYOND_REASON else None
 
 
 def instant(value: object) -> datetime | None:

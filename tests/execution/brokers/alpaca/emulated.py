@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from execution.brokers.alpaca import AlpacaBroker, AlpacaConfiguration
+from execution.brokers.alpaca.budget import SECOND, Budget
 from execution.brokers.alpaca.events import read_frame
 from execution.brokers.alpaca.line import Line
 from execution.brokers.base import BrokerReport
@@ -41,6 +42,19 @@ def configuration_at(emulator: RunningEmulator, **fields: Any) -> AlpacaConfigur
     return AlpacaConfiguration(**values | fields)
 
 
+class Ticker:
+    """A clock for pauses that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.nanoseconds = SECOND
+
+    def __call__(self) -> int:
+        return self.nanoseconds
+
+    def pass_seconds(self, seconds: int) -> None:
+        self.nanoseconds += seconds * SECOND
+
+
 class Inbox:
     """Reads the venue's updates as frames, as the stream would bring them, whenever reports are asked for."""
 
@@ -62,9 +76,11 @@ class Inbox:
 
 
 @contextmanager
-def broker_at(emulator: RunningEmulator, *, account_id: int = 0, **fields: Any) -> Iterator[AlpacaBroker]:
+def broker_at(
+    emulator: RunningEmulator, *, account_id: int = 0, budget: Budget | None = None, **fields: Any
+) -> Iterator[AlpacaBroker]:
     """Yield an adapter; without an account it has no reports."""
-    line = Line(configuration_at(emulator, **fields))
+    line = Line(configuration_at(emulator, **fields), budget=budget)
     reports = Inbox(emulator, account_id).reports if account_id else lambda cursor, limit: []
     try:
         yield AlpacaBroker(line, reports=reports)
