@@ -89,6 +89,11 @@ class VenueBook:
         order = self.working[symbol][sequence]
         self._record([Outcome(kind="canceled", order=order, at=at, reason=reason)])
 
+    def replace(self, *, symbol: str, sequence: int, at: datetime, reason: str) -> None:
+        """Take one working order out of the book whose place another has taken."""
+        order = self.working[symbol][sequence]
+        self._record([Outcome(kind="replaced", order=order, at=at, reason=reason)])
+
     def _record(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             order = outcome.order

@@ -20,13 +20,13 @@ from execution.brokers.base import (
     BrokerUnavailable,
     OrderNotCancelable,
     OrderNotFound,
-    OrderNotReplaceable,
     OrderRequest,
     ReplaceRequest,
 )
 from execution.brokers.paper.actions import pay_venue_dividend, split_venue
 from execution.brokers.paper.book import VenueBook
 from execution.brokers.paper.entry import enter_orders
+from execution.brokers.paper.replaces import replace_order
 from execution.brokers.paper.venue import ensure_venue, lock_venue, venue_transaction
 from execution.brokers.paper.views import order_view, report_views
 from execution.matching.events import ClosingAuction, MarketEvent, OpeningAuction, QuoteTick, SessionEnd
@@ -75,11 +75,14 @@ class PaperBroker:
         return [order_view(answer) if isinstance(answer, PaperOrder) else answer for answer in answers]
 
     def replace(self, request: ReplaceRequest, *, at: datetime) -> BrokerOrder:
-        """Refuse.
+        """Let a new order take the place of an old one, at once. Locks: the venue.
 
-        :raises OrderNotReplaceable: always
+        :raises OrderNotFound, OrderNotReplaceable: the old order is not there, over or part of a group
+        :raises BrokerRejected: the new terms are not taken, or the id was used before; the old order works on
+        :raises BrokerOutcomeUnknown: the exchange's database went away
         """
-        raise OrderNotReplaceable(request.original_client_order_id, "not replaceable here")
+        with database_failure_as(BrokerOutcomeUnknown), venue_transaction():
+            return order_view(replace_order(venue=self._lock(), request=request, at=at))
 
     def suspend(self, suspended: bool) -> None:
         """Do nothing: the kill switch stands right in front of this exchange."""
