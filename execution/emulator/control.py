@@ -20,6 +20,7 @@ from execution.emulator.clock import ClockError
 from execution.emulator.faults import Fault, FaultError, read_fault
 from execution.emulator.prices import band_message, status_message
 from execution.emulator.rest import answer, query_of
+from execution.emulator.stock_stream import CHANNEL_OF
 from execution.emulator.surface import Surface
 
 MOST_ENTRIES = 10_000
@@ -45,6 +46,7 @@ class Control:
             "positions": self.set_position,
             "liquidate": self.liquidate,
             "splits": self.split,
+            "tape": self.print_tape,
             "account": self.change_account,
             "halts": self.halt,
             "bust": self.bust,
@@ -176,6 +178,17 @@ class Control:
         self.surface.venue.split(_symbol(body), _positive(body, "ratio"))
         return self._done()
 
+    async def print_tape(self, request: Request) -> Response:
+        """POST tape: `messages` of the stock stream as they are (corrections, updated bars …), at this instant."""
+        body = await _body(request, ("messages",))
+        given = body["messages"]
+        if not isinstance(given, list) or not all(_is_message(each) for each in given):
+            raise malformed("messages", given, f"a list of objects with S, and T one of {', '.join(CHANNEL_OF)}")
+        now = self.surface.clock.now()
+        messages = [{**each, "t": read_moment("t", each["t"]) if "t" in each else now} for each in given]
+        self.surface.stock.broadcast(messages)
+        return answer(self._state())
+
     # the account
 
     async def external_order(self, request: Request) -> Response:
@@ -233,6 +246,12 @@ async def _body(request: Request, known: Collection[str]) -> dict[str, Any]:
     if unknown or not body:
         raise malformed(", ".join(unknown) or "body", body, f"some of {', '.join(known)}")
     return body
+
+
+def _is_message(given: Any) -> bool:
+    if not isinstance(given, dict) or not isinstance(given.get("S"), str) or not isinstance(given.get("t", ""), str):
+        return False
+    return given.get("T") in CHANNEL_OF
 
 
 def _symbol(body: Mapping[str, Any]) -> str:

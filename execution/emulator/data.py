@@ -90,7 +90,8 @@ class DataApi:
         """Return from when to when, and now; without a start it is the beginning of this day in New York."""
         now = self.surface.clock.now()
         today = datetime.combine(now.astimezone(NEW_YORK).date(), time(), NEW_YORK)
-        return params.instant(given, "start") or today, params.instant(given, "end") or now, now
+        start, end = params.new_york_instant(given, "start"), params.new_york_instant(given, "end")
+        return start or today, end or now, now
 
     def _page(self, key: str, given: Mapping[str, str], rows: Rows) -> Response:
         """Return one page: symbols one behind the other, `limit` rows of all of them together."""

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from execution.alpaca_wire.errors import INTERNAL, RATE_LIMITED, WireError
+from execution.alpaca_wire.errors import FORBIDDEN, INTERNAL, MALFORMED, RATE_LIMITED, WireError
 from execution.alpaca_wire.json import encode
 from execution.emulator.connections import cable_of, cut, peer_of, remember_cable
 from execution.emulator.faults import Fault, FaultKind
@@ -88,12 +88,15 @@ class Front:
         if peer_of(scope).startswith(LOOPBACK):
             await self.app(scope, receive, send)
         else:
-            refusal = WireError(403, 40310000, "the control endpoints answer on the loopback address only")
+            refusal = WireError(403, FORBIDDEN, "the control endpoints answer on the loopback address only")
             await _send(_refusal(refusal), send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read_body(receive)
         if body is None:
+            return
+        if len(body) > LONGEST_BODY:
+            await _send(_refusal(WireError(413, MALFORMED, f"request body is longer than {LONGEST_BODY} bytes")), send)
             return
         self.surface.count(scope["method"], scope["path"])
         facts = self._facts(scope, body)
@@ -119,8 +122,10 @@ class Front:
         """Return what a fault can match: method, path, and the order that is meant."""
         query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
         given = _object(body)
-        facts = {"method": scope["method"], "path": scope["path"]}
-        facts |= self.surface.order_facts(scope["path"].rpartition("/")[2])
+        head, _, last = scope["path"].rpartition("/")
+        facts = {"method": scope["method"], "path": scope["path"], **self.surface.order_facts(last)}
+        if head == "/v2/positions":
+            facts["symbol"] = last
         for name in ("client_order_id", "symbol"):
             value = given.get(name) or query.get(name)
             if value:
@@ -218,7 +223,7 @@ async def _caught(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Return a request's body, cut at the longest that any endpoint reads; None when the client has gone."""
+    """Return a request's body, no more of it than tells that it is too long; None when the client has gone."""
     parts: list[bytes] = []
     while True:
         message = await receive()

@@ -105,7 +105,7 @@ def samples(market: Market, symbol: str, *, start: datetime, end: datetime, now:
     """Yield the market's view at each minute of the sessions from start to end, as known now; unchanged ones once."""
     newest: datetime | None = None
     for at in _minute_marks(start, min(end, now)):
-        quote = market.quote(symbol, at)
+        quote = known_quote(market, symbol, at)
         if quote is not None and (newest is None or quote.at > newest) and start <= quote.at <= end:
             newest = quote.at
             yield quote
@@ -138,9 +138,15 @@ def _has(found: list[PastBar], day: date) -> bool:
     return bool(found) and found[-1].at == _midnight(day)
 
 
+def known_quote(market: Market, symbol: str, at: datetime) -> QuoteUpdate | None:
+    """Return the market's view at an instant; a market that only knows its newest one may not tell the future."""
+    quote = market.quote(symbol, at)
+    return None if quote is None or quote.at > at else quote
+
+
 def minute_bar(market: Market, symbol: str, at: datetime, now: datetime) -> PastBar | None:
     """Return the bar of one minute, from the price at its start to the price at its end; None when none was made."""
-    before, after = market.quote(symbol, at), market.quote(symbol, min(at + MINUTE, now))
+    before, after = known_quote(market, symbol, at), known_quote(market, symbol, min(at + MINUTE, now))
     if before is None or after is None or after.last is None or after.at < at:
         return None
     opened = before.last if before.last is not None and before.at >= at - MINUTE else after.last

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from threading import Event
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
@@ -205,6 +206,24 @@ class RunningEmulator:
     def pump(self) -> None:
         """Let the venue and the streams catch up with the clock: for a clock that stands still."""
         self.call(self.surface.pump)
+
+    def tick(
+        self,
+        symbol: str,
+        *,
+        last: Decimal,
+        bid: Decimal | None = None,
+        ask: Decimal | None = None,
+        volume: Decimal | None = None,
+    ) -> None:
+        """Set a symbol's prices from now on, and let orders and streams see them."""
+        self.call(lambda: self.venue.tick(symbol, last=last, bid=bid, ask=ask, volume=volume))
+        self.pump()
+
+    def advance(self, seconds: int | Decimal) -> None:
+        """Move a clock that stands still forward, and let everything catch up."""
+        self.call(lambda: self.surface.clock.advance(Decimal(seconds)))
+        self.pump()
 
     # life
 

@@ -21,7 +21,7 @@ from execution.emulator.faults import Fault, FaultKind, FaultPlan
 from execution.emulator.keys import Keys
 from execution.emulator.market import Market
 from execution.emulator.prices import Message, Tape
-from execution.emulator.streams import Connection, Door, Telling, loop_milliseconds, strike, write_all
+from execution.emulator.sockets import Connection, Door, Telling, loop_milliseconds, strike, write_all
 from marketdata.types import QuoteUpdate
 
 FEEDS = ("iex", "sip", "test")

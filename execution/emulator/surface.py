@@ -19,6 +19,7 @@ from execution.emulator.rate import RateLimit
 from execution.emulator.stock_stream import StockStreams
 from execution.emulator.streams import UpdateStream
 from execution.emulator.venue import Venue, VenueSettings
+from marketdata.calendar import session_table
 
 
 class Surface:
@@ -51,6 +52,8 @@ class Surface:
         self.stock = StockStreams(
             faults=faults, keys=self.keys, on_fault=self.note_fault, most_connections=data_connections
         )
+        # Reading the calendar takes a good part of a second: now, and not while the first client waits.
+        session_table()
         self._request_ids = Random(0)
         self._orders: dict[str, dict[str, str]] = {}
         self.venue = self._new_venue()

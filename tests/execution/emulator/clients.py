@@ -21,7 +21,7 @@ from execution.emulator.server import RunningEmulator
 
 PATIENCE = 5
 """Seconds after which a test stops waiting for what should come at once."""
-TIMEOUT = 0.5
+TIMEOUT = 1
 
 
 class TimedAdapter(HTTPAdapter):

@@ -73,6 +73,8 @@ def test_faults_are_added_listed_and_cleared(emulator):
         ("account", {"trading_blocked": "yes"}, "trading_blocked"),
         ("halts", {"symbol": "AAPL", "halted": 1}, "halted"),
         ("bust", {"execution_id": "none"}, "execution not found"),
+        ("tape", {"messages": [{"T": "t"}]}, "messages"),
+        ("tape", {"messages": [{"T": "y", "S": "AAPL"}]}, "messages"),
         ("orders", {"symbol": "AAPL"}, "side"),
     ],
 )

@@ -36,6 +36,7 @@ from tests.execution.emulator.clients import (
     headers,
     stock_stream,
 )
+from tests.execution.emulator.conftest import emulator_at
 
 
 def at(*parts) -> datetime:
@@ -372,3 +373,41 @@ def test_a_stock_stream_is_refused(sample):
     sample.faults.add(fault(FaultKind.REFUSE_STREAM_LOGIN, match={"path": "/v2/iex"}))
     with Raw(sample) as raw:
         assert raw.login()["code"] == 402
+
+
+def test_dates_are_new_yorks_and_the_last_one_is_in(sample):
+    query = {"symbols": "AAPL", "timeframe": "1Day", "start": "2012-06-12", "end": "2012-06-13"}
+    answer = requests.get(f"{sample.url}/v2/stocks/bars", query, headers=headers(sample), timeout=1).json()
+    assert [bar["t"][:10] for bar in answer["bars"]["AAPL"]] == ["2012-06-12", "2012-06-13"]
+
+
+def test_a_market_that_only_knows_its_newest_price_does_not_tell_it_for_the_past():
+    with emulator_at(NOON) as scripted:
+        data = data_client(scripted)
+        scripted.call(lambda: scripted.surface.clock.advance(Decimal(600)))
+        minutes = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute, start=at(2012, 6, 14, 13))
+        (bar,) = data.get_stock_bars(minutes)["AAPL"]
+    assert bar.timestamp == NOON
+
+
+def test_a_correction_and_a_price_band_are_printed_by_hand(sample):
+    with Raw(sample) as raw:
+        raw.login()
+        raw.say(action="subscribe", trades=["AAPL"], lulds=["AAPL"], updatedBars=["AAPL"])
+        cancel = {"T": "x", "S": "AAPL", "i": 1, "x": "V", "p": "500.25", "s": 100, "a": "C", "z": "C"}
+        control(sample, "POST", "tape", {"messages": [cancel, {"T": "t", "S": "IBM"}]})
+        (told,) = raw.receive()
+        assert (told["T"], told["i"], told["t"].to_datetime()) == ("x", 1, NOON)
+        control(sample, "POST", "halts", {"symbol": "AAPL", "low": "490", "high": "510"})
+        (band,) = [message for message in raw.receive() if message["T"] == "l"]
+        assert (band["d"], band["u"]) == (490, 510)
+
+
+def test_limits_of_a_subscription(sample):
+    sample.surface.stock.most_symbols = 2
+    sample.surface.stock.refused_feeds = frozenset({"sip"})
+    with Raw(sample) as raw, Raw(sample, "sip") as refused:
+        raw.login()
+        assert raw.say(action="subscribe", trades=["AAPL", "IBM", "MSFT"])["code"] == 405
+        assert raw.say(action="subscribe", trades=["AAPL", "IBM"])["T"] == "subscription"
+        assert refused.login()["code"] == 409

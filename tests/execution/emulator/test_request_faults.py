@@ -143,3 +143,16 @@ def test_a_late_answer_does_not_hold_up_the_end(emulator):
     with pytest.raises(requests.ReadTimeout):
         requests.get(f"{emulator.url}/v2/account", headers=headers(emulator), timeout=0.1)
     assert control(emulator, "GET", "state")["faults_waiting"] == 0
+
+
+def test_a_fault_of_a_position_is_meant_for_its_symbol(emulator, client):
+    client.submit_order(market())
+    emulator.faults.add(fault(FaultKind.ACCEPT_THEN_DROP, match={"method": "DELETE", "symbol": "AAPL"}))
+    with pytest.raises(requests.ConnectionError):
+        client.close_position("AAPL")
+    assert client.get_all_positions() == []
+
+
+def test_a_body_that_is_too_long_is_refused(emulator):
+    answer = requests.post(f"{emulator.url}/v2/orders", data=b" " * 1_000_001, headers=headers(emulator), timeout=5)
+    assert answer.status_code == 413

@@ -11,7 +11,7 @@ from execution.emulator.bar_market import SampleMarket
 from execution.emulator.clock import VenueClock
 from execution.emulator.server import RunningEmulator
 from marketdata.clock import wall_now
-from tests.execution.emulator.clients import await_true, headers, market, trade_updates, trading_client
+from tests.execution.emulator.clients import await_true, headers, limit, market, trade_updates, trading_client
 from tests.execution.emulator.conftest import emulator_at
 
 
@@ -80,3 +80,11 @@ def test_the_same_requests_are_answered_to_the_byte():
             return [answer.content for answer in get]
 
     assert conversation() == conversation()
+
+
+def test_prices_and_time_are_moved_by_the_test(emulator):
+    client = trading_client(emulator)
+    order = client.submit_order(limit("95"))
+    emulator.tick("AAPL", last=Decimal(94))
+    emulator.advance(1)
+    assert client.get_order_by_id(order.id).status == "filled"
