@@ -32,11 +32,11 @@ def refused(denials: Sequence[Denial], *, decision_id: int | None, client_order_
     """Return the answer for what the gate denied; an engaged kill switch speaks as Alpaca's own suspension does."""
     codes = {denial.code for denial in denials}
     text = "; ".join(f"{denial.code.value}: {denial.message}" for denial in denials)
+    status, code = (422, UNPROCESSABLE) if codes <= UNPROCESSABLE_RULES else (403, FORBIDDEN)
     if DenialCode.KILL_SWITCH in codes:
         text = f"{HALTED}: {text}"
-    status, code = (422, UNPROCESSABLE) if codes <= UNPROCESSABLE_RULES else (403, FORBIDDEN)
-    if codes == {DenialCode.UNKNOWN_INSTRUMENT}:
-        code = MALFORMED
+    elif DenialCode.UNKNOWN_INSTRUMENT in codes:  # and whatever else cannot be judged without an instrument
+        status, code = 422, MALFORMED
     extra: dict[str, object] = {"denials": [denial.as_dict() for denial in denials], "decision_id": decision_id}
     if client_order_id is not None:
         extra["client_order_id"] = client_order_id

@@ -15,8 +15,8 @@ from ops_console.services.tokens import revoke_token
 from tests.execution.cases import dispatch, recorded
 from tests.execution.fake_broker import FakeBroker
 from tests.ops_console.alpaca_api.conftest import KeysOf, LiveServer
-from tests.scenarios.listening import Ears
 from tests.ops_console.alpaca_api.test_orders import limit_order, market_order
+from tests.scenarios.listening import Ears
 
 WAIT_SECONDS = 10
 
