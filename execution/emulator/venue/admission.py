@@ -125,6 +125,8 @@ def refuse_shares(state: VenueState, body: OrderBody, listing: Listing) -> Need:
     if not closes:
         refuse_opening(state, body, listing)
         return need_of(state, body)
+    if body.order_class in ("bracket", "oto"):
+        raise forbidden(f"{body.order_class} orders must be entry orders", symbol=body.symbol)
     closing = [order for order in state.orders.live(body.symbol) if order.body.side == body.side]
     held_for_orders = shares_held(closing)
     available = max(abs(held) - held_for_orders, ZERO)

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 
 from execution.emulator.venue.entry import described, new_order
-from execution.emulator.venue.life import end_order
+from execution.emulator.venue.life import end_order, settle_replacement
 from execution.emulator.venue.orders import PENDING, VenueOrder
 from execution.emulator.venue.state import VenueState
 from execution.matching.pricing import round_against, traded_value
@@ -56,6 +56,7 @@ def adjust_order(state: VenueState, old: VenueOrder, ratio: Decimal, at: datetim
     old.status, old.updated_at, old.replaced_at, old.replaced_by = "replaced", at, at, new.id
     state.note("replaced", old, at, by=new.id, reason="split")
     state.tell("replaced", old, at)
+    settle_replacement(state, old, at)
     state.tell(new.status, new, at)
 
 

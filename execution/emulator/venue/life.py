@@ -108,6 +108,7 @@ def book_fill(state: VenueState, order: VenueOrder, *, quantity: Decimal, price:
     )
     state.ledger.trade(execution)
     tell_fill(state, order, execution)
+    settle_replacement(state, order, at)
     if order.group is not None:
         step_group(state, order, after_fill(order.group.state, order.sequence, quantity), at)
 
@@ -174,10 +175,39 @@ def end_order(state: VenueState, order: VenueOrder, kind: str, at: datetime, *, 
         order.failed_at = at
     state.note(kind, order, at, reason=reason, filled_quantity=order.filled_quantity)
     state.tell(kind, order, at)
+    settle_replacement(state, order, at)
     if order.group is not None:
         step_group(state, order, after_end(order.group.state, order.sequence, expired=kind == "expired"), at)
     if kind == "canceled":
         plan_late_fill(state, order, FaultKind.LATE_FILL, at)
+
+
+def carry(old: VenueOrder, new: VenueOrder) -> None:
+    """Let the new order be for what the old one has not executed."""
+    new.carried = old.carried + old.filled_quantity
+    new.working = replace(new.working, quantity=new.body.quantity - new.carried)
+
+
+def settle_replacement(state: VenueState, old: VenueOrder, at: datetime) -> None:
+    """Let a pending replacement follow what has happened to the order that it is to replace, or reject it."""
+    new = old.replacement
+    if new is None:
+        return
+    if old.is_live and new.body.quantity > old.carried + old.filled_quantity:
+        carry(old, new)
+        return
+    refuse_replacement(state, old, new, at)
+
+
+def refuse_replacement(state: VenueState, old: VenueOrder, new: VenueOrder, at: datetime) -> None:
+    """Reject the new order; the old one stays what it is."""
+    old.replacement = new.waits_for = new.group = None
+    if old.status == "pending_replace":
+        restore(state, old, at)
+    state.note("order_replace_rejected", old, at, by=new.id)
+    state.tell("order_replace_rejected", old, at)
+    if new.is_live:
+        end_order(state, new, "rejected", at, reason=f"the order it replaces is {old.status}")
 
 
 def plan_late_fill(state: VenueState, order: VenueOrder, kind: FaultKind, at: datetime) -> None:

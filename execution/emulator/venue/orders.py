@@ -35,7 +35,8 @@ class VenueOrder:
 
     `taken` is its JSON as the client was answered. `carried` are the shares that the orders before it in a chain of
     replacements had filled: `body.quantity` counts them, `working.quantity` does not. `waits_for` is the order that it
-    is to replace, as long as that one lives. `reserve_price` (account currency a share) is 0 for what only closes.
+    is to replace, `replacement` the one that is to replace it, both only while that is pending. `reserve_price`
+    (account currency a share) is 0 for what only closes a position.
     """
 
     id: str
@@ -51,6 +52,7 @@ class VenueOrder:
     carried: Decimal = ZERO
     before_pending: str = ""
     waits_for: str | None = None
+    replacement: VenueOrder | None = None
     replaces: str | None = None
     replaced_by: str | None = None
     parent_id: str | None = None

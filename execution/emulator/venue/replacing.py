@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from execution.alpaca_wire.errors import INTERNAL, WireError, not_unique, unprocessable
@@ -16,7 +16,7 @@ from execution.emulator.venue.admission import (
     refuse_wash_trade,
 )
 from execution.emulator.venue.entry import described, expiry, first_status, new_order, working_order
-from execution.emulator.venue.life import become_new, end_order, force_fill, plan_late_fill, restore, step_group
+from execution.emulator.venue.life import become_new, carry, force_fill, plan_late_fill, refuse_replacement, step_group
 from execution.emulator.venue.orders import VenueOrder
 from execution.emulator.venue.state import VenueState, span
 from execution.emulator.venue.values import Need, need_of
@@ -24,7 +24,6 @@ from execution.matching.groups import after_replace
 
 ZERO = Decimal(0)
 REPLACEABLE = frozenset({"new", "accepted", "partially_filled", "pending_new", "done_for_day", "held"})
-LONGEST_STUCK = timedelta(days=36_500)
 
 
 def replace_order(state: VenueState, old: VenueOrder, body: ReplaceBody) -> VenueOrder:
@@ -39,9 +38,9 @@ def replace_order(state: VenueState, old: VenueOrder, body: ReplaceBody) -> Venu
         raise not_unique()
     at = state.moment()
     wanted = wanted_body(old, body)
-    need = refuse_replacement(state, old, wanted, at)
+    need = judge_replacement(state, old, wanted, at)
     new = new_order(state, wanted, at, reserve_price=need.price)
-    new.replaces, new.waits_for, new.group = old.id, old.id, old.group
+    new.replaces, new.waits_for, new.group, old.replacement = old.id, old.id, old.group, new
     new.parent_id, new.leg_ids = old.parent_id, list(old.leg_ids)
     carry(old, new)
     new.status = first_status(new, at)
@@ -70,7 +69,7 @@ def wanted_body(old: VenueOrder, body: ReplaceBody) -> OrderBody:
     return replace(old.body, client_order_id=body.client_order_id, **changed)  # type: ignore[arg-type]
 
 
-def refuse_replacement(state: VenueState, old: VenueOrder, wanted: OrderBody, at: datetime) -> Need:
+def judge_replacement(state: VenueState, old: VenueOrder, wanted: OrderBody, at: datetime) -> Need:
     """Return what the replacement holds.
 
     :raises WireError: 422 or 403
@@ -91,12 +90,6 @@ def refuse_replacement(state: VenueState, old: VenueOrder, wanted: OrderBody, at
     return need
 
 
-def carry(old: VenueOrder, new: VenueOrder) -> None:
-    """Let the new order be for what the old one has not executed."""
-    new.carried = old.carried + old.filled_quantity
-    new.working = replace(new.working, quantity=new.body.quantity - new.carried)
-
-
 def plan(state: VenueState, old: VenueOrder, new: VenueOrder, at: datetime) -> None:
     """Put the replacement on the agenda."""
     stuck = state.take_fault(FaultKind.STUCK_PENDING_REPLACE, order=old)
@@ -107,18 +100,20 @@ def plan(state: VenueState, old: VenueOrder, new: VenueOrder, at: datetime) -> N
 
 
 def finish(state: VenueState, old: VenueOrder, new: VenueOrder, now: datetime) -> None:
-    """Let the new order take over, or reject it where the old one has nothing left to replace."""
+    """Let the new order take over, unless it was rejected because the old one has ended."""
+    if old.replacement is not new:
+        return
     at = state.moment(now)
     fill = state.take_fault(FaultKind.FILL_WHILE_REPLACING, order=old)
-    if fill is not None and old.is_live:
+    if fill is not None:
         force_fill(state, old, fill.quantity(), at)
         at = state.moment(now)
-    if not new.is_live:
+    if old.replacement is not new:
         return
     if old.is_exit:  # an exit is for what is left to exit by now
         new.body = replace(new.body, quantity=old.body.quantity)
-    if old.status != "pending_replace" or new.body.quantity <= old.carried + old.filled_quantity:
-        refuse_replace(state, old, new, at)
+    if not new.is_live or new.body.quantity <= old.carried + old.filled_quantity:
+        refuse_replacement(state, old, new, at)
         return
     carry(old, new)
     end_as_replaced(state, old, new, at)
@@ -135,7 +130,7 @@ def end_as_replaced(state: VenueState, old: VenueOrder, new: VenueOrder, at: dat
 
 def take_over(state: VenueState, old: VenueOrder, new: VenueOrder, at: datetime) -> None:
     """Let the new order work, or wait as the old one did."""
-    new.waits_for = None
+    new.waits_for = old.replacement = None
     fresh = working_order(new.body, sequence=new.sequence, at=at)
     new.working = replace(fresh, quantity=new.working.quantity, filled_quantity=new.filled_quantity)
     new.expires_at = expiry(new.body, at)
@@ -150,13 +145,3 @@ def take_over(state: VenueState, old: VenueOrder, new: VenueOrder, at: datetime)
         state.tell(status, new, at)
     if new.group is not None:
         step_group(state, new, after_replace(new.group.state, old.sequence, new.sequence, new.body.quantity), at)
-
-
-def refuse_replace(state: VenueState, old: VenueOrder, new: VenueOrder, at: datetime) -> None:
-    """Reject the new order; the old one stays what it is."""
-    if old.status == "pending_replace":
-        restore(state, old, at)
-    state.note("order_replace_rejected", old, at, by=new.id)
-    state.tell("order_replace_rejected", old, at)
-    new.group = None
-    end_order(state, new, "rejected", at, reason=f"the order it replaces is {old.status}")
