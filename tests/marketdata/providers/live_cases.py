@@ -3,10 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
-from threading import Condition, Thread
+from threading import Condition
 
 from execution.emulator.clock import VenueClock
 from execution.emulator.faults import Fault, FaultKind
@@ -122,29 +123,21 @@ def move(emulator: RunningEmulator, symbol: str, last: str) -> None:
 @contextmanager
 def listening(provider: AlpacaLive, *symbols: str) -> Iterator[Heard]:
     """Run a provider in a thread until the block ends; what ends it before is raised."""
-    heard, errors = Heard(), []
+    heard = Heard()
+    running: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = Future()
+
+    async def listen() -> None:
+        running.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        await provider.listen(heard)
+
     provider.want(symbols)
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(provider.listen(heard))
-
-    def run() -> None:
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(asyncio.run, listen())
+        loop, task = running.result(PATIENCE)
         try:
-            loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            pass
-        except BaseException as error:
-            errors.append(error)
+            yield heard
         finally:
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
-
-    thread = Thread(target=run)
-    thread.start()
-    try:
-        yield heard
-    finally:
-        if thread.is_alive():
-            loop.call_soon_threadsafe(task.cancel)
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-    assert errors == []
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(task.cancel)
+            with suppress(asyncio.CancelledError):
+                ended.result(PATIENCE)
