@@ -38,7 +38,7 @@ from execution.matching.pricing import execution_price
 from execution.matching.slippage import NoSlippage, SlippageModel
 from risk.types import Side, TimeInForce
 
-OutcomeKind = Literal["triggered", "fill", "canceled", "expired", "replaced"]
+OutcomeKind = Literal["activated", "triggered", "fill", "canceled", "expired", "replaced"]
 WHOLE_SHARE = Decimal(1)
 DEFAULT_PARTICIPATION = Decimal("0.10")
 
@@ -70,7 +70,9 @@ class Outcome:
     @property
     def is_final(self) -> bool:
         """Whether the order works no longer."""
-        return self.kind in ("canceled", "expired", "replaced") or (self.kind == "fill" and not self.order.leaves_quantity)
+        return self.kind in ("canceled", "expired", "replaced") or (
+            self.kind == "fill" and not self.order.leaves_quantity
+        )
 
 
 @dataclass(slots=True)

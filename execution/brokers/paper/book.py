@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
 
+from execution.brokers.paper.groups import VenueGroups
 from execution.brokers.paper.hours import hours_for_event
 from execution.brokers.paper.rules import rules_of
 from execution.brokers.paper.statements import Told, Worked, record_outcomes
@@ -27,7 +28,13 @@ MARK_KINDS: dict[type[PriceEvent], PaperMark.Kind] = {
 }
 
 # After the identity, the fields of a WorkingOrder in their order.
-ORDER_COLUMNS: tuple[str, ...] = ("id", "broker_order_id", *(field.name for field in fields(WorkingOrder)))
+ORDER_COLUMNS: tuple[str, ...] = (
+    "id",
+    "broker_order_id",
+    "order_class",
+    "entry_id",
+    *(field.name for field in fields(WorkingOrder)),
+)
 
 
 class VenueBook:
@@ -39,6 +46,7 @@ class VenueBook:
         self.rules = rules_of(venue)
         self.identities: dict[int, tuple[int, UUID]] = {}
         self.working: dict[str, dict[int, WorkingOrder]] = defaultdict(dict)
+        self.groups: VenueGroups | None = None
         self._read_orders(symbols)
         self.marks = self._read_marks()
         self.moved_marks: set[tuple[str, str]] = set()
@@ -50,10 +58,18 @@ class VenueBook:
         orders = self.venue.orders.filter(status__in=PaperOrder.WORKING).order_by()
         if symbols is not None:
             orders = orders.filter(symbol__in=symbols)
-        for key, broker_order_id, sequence, symbol, side, kind, good, *rest in orders.values_list(*ORDER_COLUMNS):
+        entries: set[int] = set()
+        for row in orders.values_list(*ORDER_COLUMNS):
+            key, broker_order_id, order_class, entry, sequence, symbol, side, kind, good, *rest = row
             words = Side(side), OrderType(kind), TimeInForce(good)
             self.identities[sequence] = key, broker_order_id
             self.working[symbol][sequence] = WorkingOrder(sequence, symbol, *words, *rest)
+            if order_class:
+                entries.add(entry or key)
+        if entries:
+            self.groups = VenueGroups.read(self.venue, entries)
+            self.identities |= self.groups.identities
+            self._share_out()
 
     def _read_marks(self) -> dict[tuple[str, str], datetime]:
         if not self.working:
@@ -73,6 +89,8 @@ class VenueBook:
             return
         orders = list(self.working[event.symbol].values())
         outcomes = match_event(event, orders, hours=hours_for_event(event.at), rules=self.rules)
+        if self.groups is not None:
+            outcomes = self.groups.at_most_one_exit(outcomes)
         if outcomes:
             self.marks[key] = event.at
             self.moved_marks.add(key)
@@ -85,8 +103,8 @@ class VenueBook:
             self._record([Outcome(kind="canceled", order=order, at=at, reason=reason)])
 
     def cancel(self, *, symbol: str, sequence: int, at: datetime, reason: str) -> None:
-        """Take one working order out of the book."""
-        order = self.working[symbol][sequence]
+        """Take one working or held order out of the book."""
+        order = self.working[symbol].get(sequence) or self._held[sequence]
         self._record([Outcome(kind="canceled", order=order, at=at, reason=reason)])
 
     def replace(self, *, symbol: str, sequence: int, at: datetime, reason: str) -> None:
@@ -95,11 +113,31 @@ class VenueBook:
         self._record([Outcome(kind="replaced", order=order, at=at, reason=reason)])
 
     def _record(self, outcomes: list[Outcome]) -> None:
+        if self.groups is None:
+            self._note(outcomes)
+            return
+        for outcome in outcomes:
+            working = self.working[outcome.order.symbol]
+            self._note(self.groups.consequences(outcome, working.get))
+            self._share_out()
+
+    @property
+    def _held(self) -> dict[int, WorkingOrder]:
+        return {} if self.groups is None else self.groups.held
+
+    def _share_out(self) -> None:
+        """Let each order of a group work for the shares that the others have left it."""
+        assert self.groups is not None, "there is nothing to share without a group"
+        for book in self.working.values():
+            for sequence, order in book.items():
+                book[sequence] = self.groups.limited(order)
+
+    def _note(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             order = outcome.order
             self.newest[order.sequence] = outcome
             if outcome.is_final:
-                del self.working[order.symbol][order.sequence]
+                self.working[order.symbol].pop(order.sequence, None)  # a held one was not there
             else:
                 self.working[order.symbol][order.sequence] = order
             if outcome.kind == "fill":
@@ -159,7 +197,7 @@ def worked_of(outcome: Outcome, key: int) -> Worked:
 
 def status_of(outcome: Outcome) -> str:
     """Return the order's status; a trigger comes before any fill and leaves it accepted."""
-    if outcome.kind == "triggered":
+    if outcome.kind in ("activated", "triggered"):
         return "accepted"
     if outcome.kind == "fill":
         return "partially_filled" if outcome.order.leaves_quantity else "filled"
@@ -173,7 +211,7 @@ def told_of(outcome: Outcome, sequence: int, identity: tuple[int, UUID]) -> Told
     return Told(
         sequence=sequence,
         order_id=key,
-        kind=outcome.kind,
+        kind="accepted" if outcome.kind == "activated" else outcome.kind,
         at=outcome.at,
         broker_execution_id=uuid5(broker_order_id, f"execution {outcome.order.execution_count}") if is_fill else None,
         quantity=outcome.quantity if is_fill else None,

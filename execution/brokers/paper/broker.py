@@ -28,7 +28,7 @@ from execution.brokers.paper.book import VenueBook
 from execution.brokers.paper.entry import enter_orders
 from execution.brokers.paper.replaces import replace_order
 from execution.brokers.paper.venue import ensure_venue, lock_venue, venue_transaction
-from execution.brokers.paper.views import order_view, report_views
+from execution.brokers.paper.views import nested_views, order_view, report_views
 from execution.matching.events import ClosingAuction, MarketEvent, OpeningAuction, QuoteTick, SessionEnd
 from execution.models.paper import PaperOrder, PaperReport, PaperVenue
 
@@ -72,7 +72,8 @@ class PaperBroker:
             return []
         with database_failure_as(BrokerOutcomeUnknown), venue_transaction():
             answers = enter_orders(venue=self._lock(), requests=requests, at=at)
-        return [order_view(answer) if isinstance(answer, PaperOrder) else answer for answer in answers]
+            views = nested_views([answer for answer in answers if isinstance(answer, PaperOrder)])
+        return [views.pop(0) if isinstance(answer, PaperOrder) else answer for answer in answers]
 
     def replace(self, request: ReplaceRequest, *, at: datetime) -> BrokerOrder:
         """Let a new order take the place of an old one, at once. Locks: the venue.
@@ -98,7 +99,7 @@ class PaperBroker:
             order = venue.orders.filter(client_order_id=client_order_id).first()
             if order is None or broker_order_id not in ("", str(order.broker_order_id)):
                 raise OrderNotFound(client_order_id)
-            if order.status not in PaperOrder.WORKING:
+            if order.status not in (*PaperOrder.WORKING, PaperOrder.Status.HELD):
                 raise OrderNotCancelable(client_order_id, order.status)
             book = VenueBook(venue, symbols=[order.symbol])
             book.cancel(symbol=order.symbol, sequence=order.sequence, at=at, reason="canceled on request")
@@ -108,13 +109,13 @@ class PaperBroker:
         """Return the order in any state, None when there is none."""
         with database_failure_as(BrokerUnavailable):
             order = self._orders().filter(client_order_id=client_order_id).first()
-        return None if order is None else order_view(order)
+            return None if order is None else nested_views([order])[0]
 
     def open_orders(self) -> list[BrokerOrder]:
         """Return the working orders, oldest first."""
         with database_failure_as(BrokerUnavailable):
             orders = self._orders().filter(status__in=PaperOrder.WORKING).order_by("sequence")
-            return [order_view(order) for order in orders]
+            return nested_views(orders)
 
     def reports_since(self, cursor: int, limit: int = 500) -> list[BrokerReport]:
         """Return at most `limit` (and 5,000) reports after the cursor, ascending."""

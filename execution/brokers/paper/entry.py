@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from execution.brokers.base import BrokerRejected, DuplicateClientOrderId, OrderRequest
+from execution.brokers.paper.groups import enter_legs, refuse_legs
 from execution.brokers.paper.hours import hours_for_entry
 from execution.brokers.paper.statements import insert_entries
 from execution.matching.admission import Entry, find_refusal
@@ -30,18 +31,25 @@ def enter_orders(
     for request in requests:
         answer = judge(request, venue=venue, taken=taken, hours=hours, at=at)
         if isinstance(answer, PaperOrder):
-            taken.add(request.client_order_id)
+            taken.update(ids_of(request))
         answers.append(answer)
     entered = [answer for answer in answers if isinstance(answer, PaperOrder)]
     if entered:
         insert_entries(venue, entered)
+        pairs = zip(requests, answers, strict=True)
+        enter_legs(venue, [(each, row) for each, row in pairs if isinstance(row, PaperOrder)], identity=IDENTITY)
     return answers
 
 
 def known_ids(venue: PaperVenue, requests: Sequence[OrderRequest]) -> set[str]:
     """Return which of the requests' ids were used before."""
-    ids = [request.client_order_id for request in requests]
+    ids = [name for request in requests for name in ids_of(request)]
     return set(venue.orders.filter(client_order_id__in=ids).values_list("client_order_id", flat=True))
+
+
+def ids_of(request: OrderRequest) -> list[str]:
+    """Return the ids that a request uses up: its own and those of its legs."""
+    return [request.client_order_id, *(leg.client_order_id for leg in request.legs)]
 
 
 def judge(
@@ -57,6 +65,10 @@ def judge(
     refusal = find_refusal(entry, hours=hours, at=at)
     if refusal is not None:
         return BrokerRejected(refusal.reason, code=refusal.code)
+    if request.legs or request.order_class:
+        refused = refuse_legs(request, taken=taken, hours=hours, at=at)
+        if refused is not None:
+            return refused
     venue.order_count += 1
     return new_order(request, venue=venue, session=hours, at=at)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import cast
 
@@ -13,7 +15,18 @@ from execution.models.paper import PaperOrder, PaperReport
 PRICE_STEP = Decimal("0.00000001")
 
 
-def order_view(order: PaperOrder) -> BrokerOrder:
+def nested_views(orders: Iterable[PaperOrder]) -> list[BrokerOrder]:
+    """Return the orders as the port tells them, in their order, an entry with its legs."""
+    rows = list(orders)
+    entries = [order.pk for order in rows if order.order_class and not order.leg_role]
+    legs: dict[int, list[BrokerOrder]] = defaultdict(list)
+    if entries:
+        for leg in PaperOrder.objects.filter(entry_id__in=entries).order_by("sequence"):
+            legs[leg.entry_id or 0].append(order_view(leg))
+    return [order_view(order, tuple(legs.get(order.pk, ()))) for order in rows]
+
+
+def order_view(order: PaperOrder, legs: tuple[BrokerOrder, ...] = ()) -> BrokerOrder:
     """Return the order as the port tells it; the average price is to eight decimals."""
     average = (order.filled_notional / order.filled_quantity).quantize(PRICE_STEP) if order.filled_quantity else None
     return BrokerOrder(
@@ -27,6 +40,8 @@ def order_view(order: PaperOrder) -> BrokerOrder:
         average_fill_price=average,
         updated_at=order.updated_at,
         reason=order.reason,
+        role=order.leg_role,
+        legs=legs,
     )
 
 
