@@ -1,6 +1,6 @@
 """Does a group make sense: a profit is taken beyond the entry's price, a loss is stopped before it grows.
 
-Pure, as the checks of the gate; asked of a whole group whose orders have a usable form each.
+Pure, as the checks of the gate; asked of a whole group.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,8 @@ from risk.types import Case, Denial, DenialCode, OrderIntent, TimeInForce
 ALLOWED_TIMES = (TimeInForce.DAY, TimeInForce.GTC)
 
 
-def check_group(entry: Case, legs: Sequence[OrderIntent]) -> list[Denial]:
-    """Return what is wrong with the group as a whole; an empty list means nothing."""
-    return [*_terms(entry.intent), *_prices(entry, legs)]
-
-
-def _terms(entry: OrderIntent) -> Iterator[Denial]:
+def check_terms(entry: OrderIntent) -> Iterator[Denial]:
+    """Deny times in force and hours that a group does not trade in."""
     if entry.time_in_force not in ALLOWED_TIMES:
         yield Denial(
             DenialCode.INVALID_COMBINATION,
@@ -33,7 +29,8 @@ def _terms(entry: OrderIntent) -> Iterator[Denial]:
         )
 
 
-def _prices(entry: Case, legs: Sequence[OrderIntent]) -> Iterator[Denial]:
+def check_exit_prices(entry: Case, legs: Sequence[OrderIntent]) -> Iterator[Denial]:
+    """Deny exits on the wrong side of the entry's price (an OCO's: of the market's); all have a usable form."""
     base, what = _base(entry)
     for leg in legs:
         if leg.leg_role == "take_profit" and leg.limit_price is not None:

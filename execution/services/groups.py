@@ -23,7 +23,7 @@ from execution.services.orders import Judged, existing_order, repeated, store_ju
 from execution.states import OrderStatus
 from execution.types import SubmitResult
 from risk.gate import evaluate
-from risk.groups import check_group
+from risk.groups import check_exit_prices, check_terms
 from risk.types import Case, Denial, OrderIntent, OrderType, Side
 
 ROLES: Mapping[str, frozenset[frozenset[str]]] = {
@@ -163,7 +163,15 @@ def _judged(
     if not reasons:
         book.reserve(case)
     return [
-        Judged(each.intent, row, key, each, own or reasons, attempt, entry_position=0 if position else None)
+        Judged(
+            each.intent,
+            row,
+            key,
+            each,
+            (own if position else []) or reasons,
+            attempt,
+            entry_position=0 if position else None,
+        )
         for position, ((each, own), row, key) in enumerate(zip(judged, rows, keys, strict=True))
     ]
 
@@ -177,16 +185,18 @@ def _judged_legs(entry: Case, legs: Sequence[OrderIntent]) -> list[tuple[Case, l
 
 def _reasons(judged: Sequence[tuple[Case, list[Denial]]]) -> list[Denial]:
     """Return why the group is denied: the entry's reasons, those that only a leg has, and those of the whole."""
-    (entry, reasons), legs = judged[0], judged[1:]
+    (entry, denials), legs = judged[0], judged[1:]
+    reasons = [*denials, *check_terms(entry.intent)]
     codes = {denial.code for denial in reasons}
-    found = {
+    of_legs = {
         (denial.code, denial.message): replace(denial, message=f"{leg.intent.leg_role}: {denial.message}")
-        for leg, denials in legs
-        for denial in denials
+        for leg, found in legs
+        for denial in found
         if denial.code not in codes
     }
     usable = all(case.reserve_price for case, _ in judged)
-    return [*reasons, *found.values(), *(check_group(entry, [leg.intent for leg, _ in legs]) if usable else [])]
+    prices = check_exit_prices(entry, [leg.intent for leg, _ in legs]) if usable else ()
+    return [*reasons, *of_legs.values(), *prices]
 
 
 def _repeated(entry: OrderIntent, legs: Sequence[OrderIntent], order_id: int) -> list[SubmitResult]:
