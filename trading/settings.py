@@ -77,6 +77,9 @@ if BROKER_MODE and not (ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY):
     env.complain("ALPACA_API_KEY_ID, ALPACA_API_SECRET_KEY", "", f"both set when TRADING_MODE is {TRADING_MODE}")
 if TRADING_MODE == "alpaca_live" and not LIVE_TRADING_ACCOUNT:
     env.complain("LIVE_TRADING_ACCOUNT", "", "the account number at the broker when TRADING_MODE is alpaca_live")
+if TRADING_MODE == "alpaca_live" and LIVE_TRADING_ACCOUNT.startswith("PA"):
+    allowed = "a live account's number when TRADING_MODE is alpaca_live; PA… is a paper account"
+    env.complain("LIVE_TRADING_ACCOUNT", LIVE_TRADING_ACCOUNT, allowed)
 if BROKER_MODE and ALPACA_API_KEY_ID:
     for name, value, allowed in contradictions(TRADING_MODE, ALPACA_API_KEY_ID, ALPACA_BASE_URL, ALPACA_STREAM_URL):
         env.complain(name, value, allowed, secret=True)

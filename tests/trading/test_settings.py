@@ -68,6 +68,57 @@ def test_a_live_account_must_be_named(tmp_path):
     assert outcome.stderr.startswith("LIVE_TRADING_ACCOUNT: ")
 
 
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        (
+            {"ALPACA_API_KEY_ID": "AKLIVE"},
+            "ALPACA_API_KEY_ID: read 6 characters; "
+            "allowed: a paper key (beginning with PK, not AK) in mode alpaca_paper",
+        ),
+        (
+            {"ALPACA_API_KEY_ID": "PKPAPER", "TRADING_MODE": "alpaca_live", "LIVE_TRADING_ACCOUNT": "123"},
+            "ALPACA_API_KEY_ID: read 7 characters; allowed: a live key (beginning with AK, not PK) in mode alpaca_live",
+        ),
+        (
+            {"ALPACA_BASE_URL": "https://api.alpaca.markets"},
+            "ALPACA_BASE_URL: read 26 characters; allowed: paper-api.alpaca.markets in mode alpaca_paper",
+        ),
+        (
+            {"ALPACA_STREAM_URL": "wss://api.alpaca.markets/stream"},
+            "ALPACA_STREAM_URL: read 31 characters; allowed: paper-api.alpaca.markets in mode alpaca_paper",
+        ),
+        (
+            {"ALPACA_BASE_URL": "http://paper-api.alpaca.markets"},
+            "ALPACA_BASE_URL: read 31 characters; allowed: an encrypted connection to paper-api.alpaca.markets",
+        ),
+        (
+            {"LIVE_TRADING_ACCOUNT": "PA123", "TRADING_MODE": "alpaca_live", "ALPACA_API_KEY_ID": "AKLIVE"},
+            "LIVE_TRADING_ACCOUNT: read 'PA123'; allowed: a live account's number when TRADING_MODE is alpaca_live; "
+            "PA… is a paper account",
+        ),
+    ],
+)
+def test_keys_and_addresses_must_be_of_the_mode(tmp_path, variables, line):
+    given = {"TRADING_MODE": "alpaca_paper", "ALPACA_API_KEY_ID": "PKPAPER", "ALPACA_API_SECRET_KEY": "key"} | variables
+    outcome = manage(tmp_path, "check", **given)
+    assert (outcome.returncode, outcome.stderr.splitlines()) == (2, [line])
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"ALPACA_BASE_URL": "https://paper-api.alpaca.markets/v2/"},
+        {"ALPACA_BASE_URL": "http://127.0.0.1:9000", "ALPACA_STREAM_URL": "ws://127.0.0.1:9000/stream"},
+    ],
+)
+def test_an_emulator_or_the_modes_own_address_is_good(tmp_path, variables):
+    given = {"TRADING_MODE": "alpaca_paper", "ALPACA_API_KEY_ID": "PKPAPER", "ALPACA_API_SECRET_KEY": "key"} | variables
+    outcome = manage(tmp_path, "check", **given)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
 def test_dry_run_wins_over_the_mode(tmp_path):
     shown = manage(tmp_path, "diffsettings", TRADING_MODE="paper", DRY_RUN="true").stdout
     assert "TRADING_MODE = 'dry_run'" in shown
