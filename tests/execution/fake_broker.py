@@ -13,15 +13,18 @@ from execution.brokers.base import (
     BrokerOrder,
     BrokerPosition,
     BrokerReport,
+    BrokerUnavailable,
     DuplicateClientOrderId,
     OrderNotCancelable,
     OrderNotFound,
+    OrderNotReplaceable,
     OrderRequest,
+    ReplaceRequest,
 )
 from tests.factories import MARKET_AT
 
 ZERO = Decimal(0)
-FINAL = ("filled", "canceled", "expired", "rejected")
+FINAL = ("filled", "canceled", "expired", "rejected", "replaced")
 
 
 @dataclass
@@ -36,6 +39,7 @@ class FakeBroker:
     suspended: bool = False
     received: list[str] = field(default_factory=list)
     cancels: list[str] = field(default_factory=list)
+    replacements: list[ReplaceRequest] = field(default_factory=list)
     orders: dict[str, BrokerOrder] = field(default_factory=dict)
     reports: list[BrokerReport] = field(default_factory=list)
     held: dict[str, Decimal] = field(default_factory=dict)
@@ -46,6 +50,12 @@ class FakeBroker:
     """Raise here to lose the answer of an order that was taken."""
     before_batch: Callable[[], None] | None = None
     after_batch: Callable[[], None] | None = None
+    before_replace: Callable[[ReplaceRequest], None] | None = None
+    """Raise a `BrokerError` here to answer with it instead of taking the new terms."""
+    after_replace: Callable[[ReplaceRequest], None] | None = None
+    """Raise here to lose the answer of a replacement that was taken."""
+    concludes: bool = True
+    """Whether a replacement is decided with the answer; otherwise `conclude` or `refuse_replace` decide it."""
     before_cancel: Callable[[str], None] | None = None
     before_find: Callable[[str], None] | None = None
     before_positions: Callable[[], object] | None = None
@@ -89,6 +99,48 @@ class FakeBroker:
             self.after_batch()
         return answers
 
+    def replace(self, request: ReplaceRequest, *, at: datetime) -> BrokerOrder:
+        if self.before_replace is not None:
+            self.before_replace(request)
+        with self.lock:
+            self.received.append(request.client_order_id)
+            self.replacements.append(request)
+            if request.client_order_id in self.orders:
+                raise DuplicateClientOrderId(request.client_order_id)
+            original = self.orders.get(request.original_client_order_id)
+            if original is None:
+                raise OrderNotFound(request.original_client_order_id)
+            if original.status in (*FINAL, "pending_replace"):
+                raise OrderNotReplaceable(original.client_order_id, original.status)
+            taken = replace(
+                original,
+                client_order_id=request.client_order_id,
+                broker_order_id=f"B-{len(self.orders) + 1}",
+                quantity=request.quantity,
+                status="accepted",
+                filled_quantity=ZERO,
+            )
+            self.orders[request.client_order_id] = taken
+            self.orders[original.client_order_id] = replace(original, status="pending_replace")
+            self._tell("accepted", taken, at)
+        if self.concludes:
+            self.conclude(original.client_order_id, at)
+        if self.after_replace is not None:
+            self.after_replace(request)
+        return taken
+
+    def conclude(self, original: str, at: datetime = MARKET_AT) -> BrokerReport:
+        """Let the original give way."""
+        return self._end(self.orders[original], "replaced", at, "")
+
+    def refuse_replace(self, original: str, successor: str, at: datetime = MARKET_AT) -> None:
+        """Let the original work on after all, and the successor end."""
+        old = self.orders[original]
+        if old.status == "pending_replace":
+            self.orders[original] = replace(old, status="accepted")
+        self._tell("replace_rejected", self.orders[original], at, reason="not in time")
+        self._end(self.orders[successor], "rejected", at, "its original was not replaced")
+
     def cancel(self, *, client_order_id: str, broker_order_id: str, at: datetime) -> None:
         if self.before_cancel is not None:
             self.before_cancel(client_order_id)
@@ -99,6 +151,8 @@ class FakeBroker:
                 raise OrderNotFound(client_order_id)
             if order.status in FINAL:
                 raise OrderNotCancelable(client_order_id, order.status)
+            if order.status == "pending_replace":
+                raise BrokerUnavailable("the order is being replaced", code="pending_replace")
             self._end(order, "canceled", at, "canceled on request")
 
     def find(self, client_order_id: str) -> BrokerOrder | None:
