@@ -21,6 +21,7 @@ from trading.models import Run
 from trading.services.heartbeats import beat
 from trading.services.runs import finish_run as finish
 from trading.services.runs import run_strategy, skip_run
+from trading.services.session_bars import import_session_bars
 from trading.states import RunState
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,11 @@ def close_day(account_id: int, day: str) -> str:
     return f"{closed.equity:f}"
 
 
+def import_bars(account_id: int) -> str:
+    """Import the bars of the last sessions where they are missing."""
+    return f"{import_session_bars(account=_account(account_id), wall_now=wall_now())} bars"
+
+
 def finish_run(run_id: int) -> str:
     """Collect a run's fills and write its report."""
     run = Run.objects.select_related("account__feed", "strategy").get(pk=run_id)
@@ -85,7 +91,7 @@ def _account(account_id: int) -> Account:
 
 
 TASKS: dict[str, Callable[..., object]] = {
-    task.__name__: task for task in (run_daily, skip_daily, close_day, finish_run, worker_heartbeat)
+    task.__name__: task for task in (run_daily, skip_daily, close_day, finish_run, import_bars, worker_heartbeat)
 }
 
 

@@ -18,12 +18,15 @@ from marketdata.types import FeedKind
 from signals.strategies.registry import strategy_names
 from trading.models import FeedProgress, Run
 from trading.services.runs import DAILY
+from trading.services.session_bars import bars_are_due
 from trading.states import RunState
 
 DECIDE_BEFORE_OPEN = timedelta(minutes=25)
 AUCTION_CUTOFF = timedelta(minutes=2)
 SETTLE_AFTER_CLOSE = timedelta(minutes=1)
 MAX_ATTEMPTS = 3
+BROKER_MODES = frozenset({Account.Mode.ALPACA_PAPER, Account.Mode.ALPACA_LIVE})
+"""Desks that live in the present, or on a broker's clock: their bars come in every night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ def due_work(*, account: Account, wall_now: datetime) -> list[Due]:
     """Return the tasks that are due for the account, in the order they should be done. At most five queries."""
     market_at = account.feed.market_now(wall_now)
     reached = _reached(account, market_at)
-    return [*_after_close(account, reached), *_before_open(account, market_at, reached)]
+    bars = [Due("import_bars", (account.pk,))] if account.mode in BROKER_MODES and bars_are_due(market_at) else []
+    return [*_after_close(account, reached), *bars, *_before_open(account, market_at, reached)]
 
 
 def decisions_pending(*, account: Account, due: Sequence[Due], day: date) -> bool:
