@@ -11,6 +11,7 @@ from execution import selectors as execution_selectors
 from execution.models import Account
 from execution.selectors import RealtimePnl
 from execution.services.wishes import Wish, kept_wishes
+from marketdata.models import TradingStatus
 from ops_console.snapshot.redis_light import redis_answers
 from risk import selectors as risk_selectors
 from risk.models import ReleaseRequest
@@ -38,6 +39,7 @@ class Desk:
     heartbeats: Mapping[str, datetime] = field(default_factory=dict)
     requests: list[ReleaseRequest] = field(default_factory=list)
     wishes: list[Wish] = field(default_factory=list)
+    halts: list[TradingStatus] = field(default_factory=list)
 
     @property
     def kill_state(self) -> str:
@@ -86,6 +88,7 @@ def read_desk(wall_now: datetime) -> Desk:
 def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
     account = execution_selectors.desk_account(mode)
     pnl = execution_selectors.realtime_pnl(account, wall_now) if account is not None else None
+    halts = TradingStatus.objects.filter(feed=account.feed if account else None, halted=True)
     return Desk(
         wall_now=wall_now,
         mode=mode,
@@ -98,5 +101,6 @@ def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
         breaker=None if account is None else risk_selectors.breaker_status(account.scope, wall_now),
         heartbeats=dict(Heartbeat.objects.values_list("name", "at")),
         wishes=kept_wishes(settings.VAR_DIR),
+        halts=list(halts.select_related("instrument").order_by("instrument__symbol")),
         requests=list(ReleaseRequest.objects.filter(state=ReleaseState.PENDING, expires_at__gt=wall_now)),
     )

@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 
 from marketdata import calendar
-from marketdata.types import FeedKind, FeedState
+from marketdata.types import FeedKind
 from ops_console import figures
 from ops_console.figures import NEW_YORK, NOTHING
 from ops_console.snapshot.board import Cell, Topic
 from ops_console.snapshot.desk import Desk
+from ops_console.snapshot.market import feed_tone
 from risk.states import BreakerState
 
 UNKNOWN = Cell(NOTHING, "unknown")
@@ -127,7 +128,7 @@ def _account(desk: Desk) -> dict[str, Cell]:
 
 
 def lights(desk: Desk) -> dict[str, Cell]:
-    """Return the five lights: `good`, `bad`, or `unknown` when there never was a sign of life."""
+    """Return the lights: `good`, `warn`, `bad`, or `unknown` when there never was a sign of life."""
     at = figures.epoch_ms(desk.wall_now)
     found = {
         "light.database": Cell("Database", "good" if desk.database else "bad", at if desk.database else None),
@@ -155,5 +156,4 @@ def _feed_light(desk: Desk) -> Cell:
     at = figures.epoch_ms(feed.last_tick_at)
     if feed.last_tick_at is None or desk.age_of("stream") is None:
         return Cell("Feed", "unknown", at)
-    alive = process_tone(desk, "stream") == "good" and feed.state == FeedState.LIVE
-    return Cell("Feed", "good" if alive else "bad", at)
+    return Cell("Feed", feed_tone(feed, process_tone(desk, "stream")), at)

@@ -11,10 +11,11 @@ from django.template.loader import render_to_string
 from polars.exceptions import PolarsError
 
 from marketdata import calendar
-from marketdata.models import Feed, Quote
+from marketdata.models import Feed, Quote, TradingStatus
 from marketdata.selectors import bars
 from ops_console import figures
 from ops_console.snapshot.board import Cell, Topic
+from ops_console.snapshot.market import status_cells
 
 log = structlog.get_logger(__name__)
 ROW = "ops_console/rows/price.html"
@@ -22,9 +23,11 @@ FIELDS = ("last", "bid", "ask", "change", "change_pct", "age")
 
 
 def prices(feed: Feed, market_at: datetime) -> Topic:
-    """Return the stored quotes of a feed; one query, and once a session the closes before it."""
+    """Return the stored quotes of a feed and what is halted; two queries, and once a session the closes before it."""
     quotes = list(Quote.objects.filter(feed=feed).select_related("instrument").order_by("instrument__symbol"))
-    closes = closes_before(session_shown(market_at), tuple(quote.instrument.symbol for quote in quotes))
+    session = session_shown(market_at)
+    closes = closes_before(session, tuple(quote.instrument.symbol for quote in quotes))
+    statuses = {status.instrument_id: status for status in TradingStatus.objects.filter(feed=feed)}
     cells: dict[str, Cell] = {}
     for quote in quotes:
         symbol = quote.instrument.symbol
@@ -32,6 +35,7 @@ def prices(feed: Feed, market_at: datetime) -> Topic:
         cells |= price_cells(
             symbol, last=quote.last, bid=quote.bid, ask=quote.ask, at=quote.at, market_at=market_at, close=close
         )
+        cells |= status_cells(symbol, statuses.get(quote.instrument_id), session)
     return Topic(cells=cells, rows={quote.instrument.symbol: _row(quote.instrument.symbol) for quote in quotes})
 
 

@@ -7,6 +7,7 @@ from marketdata.types import FeedKind
 from ops_console import figures
 from ops_console.snapshot.desk import Desk
 from ops_console.snapshot.header import SILENCE, process_tone
+from ops_console.snapshot.market import feed_problem, halt_problem
 from risk.states import BreakerState
 
 NOT_CURRENT = "Nothing on this page is current. Orders at a broker go on: stop them there if you have to."
@@ -68,6 +69,8 @@ def _account(desk: Desk) -> list[Problem]:
         title = f"{count} held {'position has' if count == 1 else 'positions have'} no fresh price"
         found.append(Problem("warn", title, "P&L is at old marks. Look at the feed first.", "positions", "Positions"))
     feed = desk.account.feed
+    market = (feed_problem(feed), halt_problem(desk.halts))
+    found += [Problem(*told) for told in market if told is not None]
     if feed.kind == FeedKind.REPLAY and feed.end_at and desk.market_at and desk.market_at >= feed.end_at:
         step = "No new prices come; set another range to go on."
         found.append(Problem("warn", "The replay has reached its end", step))
