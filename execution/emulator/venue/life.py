@@ -46,6 +46,7 @@ def apply_outcomes(state: VenueState, outcomes: Sequence[Outcome]) -> None:
         elif outcome.kind == "fill":
             extra = overfill(state, order, outcome.order)
             book_fill(state, order, quantity=outcome.quantity + extra, price=outcome.price, at=outcome.at)
+            state.traded_at[order.symbol] = outcome.at
         else:
             order.working = outcome.order
             end_order(state, order, outcome.kind, outcome.at, reason=outcome.reason)

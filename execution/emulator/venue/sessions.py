@@ -53,7 +53,7 @@ def pump(state: VenueState, now: datetime) -> None:
         state.moment(turn.at)
         state.agenda.run(turn.at)
         pass_turn(state, turn)
-        state.pumped_at = state.ticked_at = turn.at
+        state.pumped_at = turn.at
     walk(state, now)
     state.agenda.run(state.moment(now))
     tick_all(state, state.moment(now))
@@ -94,12 +94,16 @@ def minutes_between(after: datetime, until: datetime) -> Iterator[datetime]:
 
 
 def tick_all(state: VenueState, at: datetime) -> None:
-    """Let the orders of every symbol meet its newest quote, in order of symbol."""
+    """Let the orders of every symbol meet its newest quote, in order of symbol.
+
+    What nobody of ours has traded of the last minute's volume is still there: looks that follow each other in
+    milliseconds would otherwise never offer a whole share.
+    """
     for symbol in sorted({order.symbol for order in state.orders.matchable()}):
-        event = state.market.tick(symbol, after=state.ticked_at, until=at)
+        after = max(state.traded_at.get(symbol, at - MINUTE), at - MINUTE)
+        event = state.market.tick(symbol, after=after, until=at)
         if event is not None:
             match(state, event)
-    state.ticked_at = at
 
 
 def match(state: VenueState, event: PriceEvent) -> None:

@@ -61,7 +61,7 @@ class Agenda:
 class VenueState:
     """The venue's parts. `at` is the newest instant of anything that happened, `pumped_at` the last look at the market.
 
-    `ticked_at` is the instant of the last ticks: what has traded since is the volume of the next ones.
+    `traded_at` is when an order last executed in a symbol: volume up to then has been used.
     """
 
     settings: VenueSettings
@@ -71,7 +71,6 @@ class VenueState:
     log: EventLog
     at: datetime
     pumped_at: datetime
-    ticked_at: datetime
     opened_at: datetime
     chance: Random
     ledger: Ledger
@@ -79,6 +78,7 @@ class VenueState:
     flags: Flags = field(default_factory=Flags)
     agenda: Agenda = field(default_factory=Agenda)
     listeners: list[Listener] = field(default_factory=list)
+    traded_at: dict[str, datetime] = field(default_factory=dict)
 
     def moment(self, now: datetime | None = None) -> datetime:
         """Take the present instant: later than everything before, by a microsecond at least."""

@@ -98,7 +98,7 @@ def block(
 def bust(state: VenueState, execution_id: str) -> None:
     """Take an execution back, as an exchange does after an erroneous trade: shares, cash, and the order's fill.
 
-    The order stays ended, with fewer shares filled.
+    The order does not get those shares again: it stays ended, or goes on for what was open.
     :raises WireError: 404, no such execution
     """
     execution = state.ledger.executions.get(execution_id)
@@ -109,6 +109,7 @@ def bust(state: VenueState, execution_id: str) -> None:
     order = state.orders.get(execution.order_id)
     order.working = replace(
         order.working,
+        quantity=order.working.quantity - (execution.quantity if order.is_live else ZERO),
         filled_quantity=order.working.filled_quantity - execution.quantity,
         filled_notional=order.working.filled_notional + (execution.cash * (1 if execution.side == "buy" else -1)),
     )

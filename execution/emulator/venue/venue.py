@@ -40,7 +40,6 @@ class Venue:
             log=log,
             at=now,
             pumped_at=now,
-            ticked_at=now,
             opened_at=now,
             chance=Random(settings.seed),
             ledger=Ledger(settings.starting_cash),

@@ -226,6 +226,17 @@ def test_a_busted_trade_gives_shares_and_cash_back():
         desk.venue.bust("nothing")
 
 
+def test_a_bust_of_an_order_that_works_on_does_not_give_it_the_shares_again():
+    desk = Desk()
+    order = desk.send(limit_price="99")
+    desk.look()
+    desk.price("98", volume=Decimal(4))
+    desk.venue.bust(desk.last("partial_fill")["execution_id"])
+    desk.price("98")
+    assert (desk.now(order)["filled_qty"], desk.status(order)) == ("6", "filled")
+    assert desk.log.positions() == {"AAPL": 6}
+
+
 @pytest.mark.parametrize(("quantity", "price"), [("NaN", "1"), ("1", "0"), ("1", "-5")])
 def test_positions_that_cannot_be_are_refused(quantity, price):
     with pytest.raises(WireError):

@@ -85,6 +85,31 @@ def test_a_replayed_day_fills_orders_the_same_each_time(market):
     assert play() == played
 
 
+def test_looks_that_follow_each_other_in_milliseconds_offer_whole_shares(market):
+    clock = VenueClock.manual(MIDDAY)
+    venue = Venue(settings=VenueSettings(), market=market, clock=clock, faults=FaultPlan(), log=EventLog())
+    order = venue.submit(body(symbol="IBM", qty="5"))
+    for _ in range(3):
+        clock.advance(Decimal("0.05"))
+        venue.pump(clock.now())
+    assert venue.order(order["id"])["status"] == "filled"
+
+
+def test_a_large_order_takes_its_share_of_the_volume_and_no_more(market):
+    clock = VenueClock.manual(MIDDAY)
+    log = EventLog()
+    settings = VenueSettings(starting_cash=Decimal(10**9))
+    venue = Venue(settings=settings, market=market, clock=clock, faults=FaultPlan(), log=log)
+    venue.submit(body(symbol="IBM", qty="1000000"))
+    for _ in range(20):
+        clock.advance(Decimal(30))
+        venue.pump(clock.now())
+    (bar,) = market.bars("IBM", DAY, DAY)
+    bought = log.positions()["IBM"]
+    # Ten minutes, and the minute before the first look, of 390; a tenth of it.
+    assert bar.volume / 390 * Decimal("0.95") < bought <= bar.volume / 390 * 11 / 10
+
+
 @pytest.mark.django_db
 def test_the_lakes_market_lists_the_stored_instruments():
     instrument = Instrument.objects.create(symbol="ZZZ", name="Zed", exchange="XNYS", shortable=False)
