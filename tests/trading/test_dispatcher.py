@@ -141,6 +141,24 @@ def test_a_broker_that_turns_into_another_gets_nothing_more(
     assert "the broker has made it anew" in command.detail()["problem"]
 
 
+def test_a_difference_that_goes_away_lets_the_account_trade_again(
+    account: Account, broker: AlpacaBroker, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_orders(account, broker, 1)
+    emulator.call(lambda: emulator.venue.set_position("AAPL", D(5), D(100)))
+    command = run_dispatcher.Command()
+    command.handle(once=True)
+    account.refresh_from_db()
+    assert (account.reconciliation, posts(emulator)) == ("broken", 0)
+    emulator.call(lambda: emulator.venue.set_position("AAPL", D(0), D(100)))
+    command.round()
+    assert posts(emulator) == 0  # it is not looked at all the time
+    command.look_again_at = WALL_NOW
+    command.round()
+    account.refresh_from_db()
+    assert (account.reconciliation, posts(emulator)) == ("clean", 1)
+
+
 def test_the_broker_is_suspended_right_after_the_cancels(
     account: Account, broker: AlpacaBroker, emulator: RunningEmulator
 ) -> None:

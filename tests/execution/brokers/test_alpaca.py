@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from execution.brokers.alpaca import AlpacaBroker
+from execution.brokers.base import Broker
 from execution.emulator.server import RunningEmulator
 from tests.execution.brokers.alpaca.emulated import broker_at, emulator_at
 from tests.execution.brokers.contract import (
@@ -33,7 +34,7 @@ class TestAlpacaBroker(AcceptingBrokerContract, ReplacingContract, GroupContract
         with broker_at(emulator, account_id=make_account(mode="alpaca_paper").pk) as adapter:
             yield adapter
 
-    def fill(self, broker: AlpacaBroker) -> None:
+    def fill(self, broker: Broker) -> None:
         """Open the session, and let a quote pass every second after that."""
         emulator = self.emulator
         emulator.call(lambda: emulator.surface.clock.advance(Decimal(25 * 60)))
@@ -42,7 +43,7 @@ class TestAlpacaBroker(AcceptingBrokerContract, ReplacingContract, GroupContract
             emulator.call(lambda: emulator.surface.clock.advance(Decimal(1)))
             emulator.pump()
 
-    def test_a_fill_is_in_order_reports_position_and_cash(self, broker: AlpacaBroker):
+    def test_a_fill_is_in_order_reports_position_and_cash(self, broker: Broker):
         """One after the other: this broker takes no opposite orders of one name beside each other."""
         cash = broker.account().cash
         for request in (make_request(), make_request("two", side="sell", quantity=Decimal(4))):

@@ -1,6 +1,6 @@
 """Send the desk's stored orders to its broker, as soon as they are stored."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from execution.brokers.base import Broker, BrokerError, BrokerNotConfigured, Bro
 from execution.brokers.registry import broker_for
 from execution.models import Account
 from execution.selectors import desk_account
-from execution.services.broker_identity import verify_identity
+from execution.services.broker_identity import NETWORK_MODES, verify_identity
 from execution.services.dispatch import CHANNEL, dispatch_once
 from execution.services.recovery import (
     begin_recovery,
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 RESOLVE_EVERY = timedelta(seconds=5)
 VERIFY_EVERY = timedelta(seconds=30)
 RETRY_VERIFY = timedelta(seconds=2)
+LOOK_AGAIN_FIRST, LOOK_AGAIN_AT_LEAST = timedelta(seconds=1), timedelta(minutes=1)
 COMPLAIN_EVERY = timedelta(minutes=1)
 SENDING_AT_MOST = timedelta(seconds=2)
 """After this much sending a round looks at everything else: wishes, reports, its sign of life."""
@@ -48,6 +49,8 @@ class Command(WorkerCommand):
     verified = False
     verified_at: datetime | None = None
     resolved_at: datetime | None = None
+    look_again_after = LOOK_AGAIN_FIRST
+    look_again_at = datetime.min.replace(tzinfo=UTC)
     complaint: tuple[str, datetime] | None = None
     more = False
     sent = 0
@@ -85,7 +88,7 @@ class Command(WorkerCommand):
             return
         if not self._verified(account, broker):
             return
-        if not self.recovered and not self._recover(account, broker):
+        if not self._recovered(account, broker):
             keep_second_lock(account=account, broker=broker, wall_now=wall_now())
             return
         self._send(account, broker)
@@ -165,14 +168,29 @@ class Command(WorkerCommand):
             self.complaint = (str(error), now)
             log.error(event, reason=str(error))
 
+    def _recovered(self, account: Account, broker: Broker) -> bool:
+        """Recover at the start; where positions differ at a broker over a network, look again, ever more seldom.
+
+        The difference may be an execution that happened while nobody listened, and whose report is on its way.
+        """
+        if not self.recovered:
+            begin_recovery(account=account)
+            return self._recover(account, broker)
+        broken = account.reconciliation == Account.Reconciliation.BROKEN and account.mode in NETWORK_MODES
+        if broken and wall_now() >= self.look_again_at:
+            self._recover(account, broker)
+        return True
+
     def _recover(self, account: Account, broker: Broker) -> bool:
-        begin_recovery(account=account)
         try:
             resolved = recover_account(account=account, broker=broker, wall_now=wall_now())
         except BrokerError as error:
             log.warning("recovery_failed", account=account.name, reason=str(error))
             return False
         log.info("recovered", account=account.name, resolved=resolved, state=account.reconciliation)
+        broken = account.reconciliation == Account.Reconciliation.BROKEN
+        self.look_again_after = min(self.look_again_after * 2, LOOK_AGAIN_AT_LEAST) if broken else LOOK_AGAIN_FIRST
+        self.look_again_at = wall_now() + self.look_again_after
         self.recovered = True
         return True
 

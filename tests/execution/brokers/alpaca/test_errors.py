@@ -42,8 +42,8 @@ def replace(broker: AlpacaBroker) -> object:
     return broker.replace(TERMS, at=AT)
 
 
-def cancel(broker: AlpacaBroker) -> object:
-    return broker.cancel(client_order_id="one", broker_order_id=ORDER_ID, at=AT)
+def cancel(broker: AlpacaBroker) -> None:
+    broker.cancel(client_order_id="one", broker_order_id=ORDER_ID, at=AT)
 
 
 def outcome(call: Callable[[], object]) -> BrokerError:
