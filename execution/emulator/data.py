@@ -61,6 +61,8 @@ class DataApi:
         timeframe = history.read_timeframe(given.get("timeframe", ""))
         adjustment = params.choice(given, "adjustment", ADJUSTMENTS, "raw")
         start, end, now = self._span(given)
+        if timeframe.within_session:
+            history.check_minutes(_symbols(given), start, min(end, now))
 
         def rows(symbol: str) -> Iterator[Row]:
             market = self.surface.market_view
@@ -79,6 +81,7 @@ class DataApi:
 
     def _sampled(self, key: str, given: Mapping[str, str], write: Callable[[QuoteUpdate], Row]) -> Response:
         start, end, now = self._span(given)
+        history.check_minutes(_symbols(given), start, min(end, now))
 
         def rows(symbol: str) -> Iterator[Row]:
             found = history.samples(self.surface.market_view, symbol, start=start, end=end, now=now)

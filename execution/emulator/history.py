@@ -7,7 +7,7 @@ the making and the minute bars agree with what the streams have said.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -21,8 +21,8 @@ from marketdata.types import QuoteUpdate
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 PRICE_STEP = Decimal("0.0001")
-MOST_SESSIONS_OF_MINUTES = 30
-"""Sessions for which one request may ask minutes: each is sampled 390 times a symbol."""
+MOST_SESSIONS_OF_MINUTES = 150
+"""Sessions of all symbols together for which one request may ask minutes: each is sampled 390 times."""
 PATTERN = re.compile(r"(\d{1,3})(Min|T|Hour|H|Day|D|Week|W|Month|M)")
 UNITS = {"T": "Min", "H": "Hour", "D": "Day", "W": "Week", "M": "Month"}
 LARGEST = {"Min": 59, "Hour": 23, "Day": 1, "Week": 1, "Month": 12}
@@ -146,27 +146,50 @@ def known_quote(market: Market, symbol: str, at: datetime) -> QuoteUpdate | None
 
 def minute_bar(market: Market, symbol: str, at: datetime, now: datetime) -> PastBar | None:
     """Return the bar of one minute, from the price at its start to the price at its end; None when none was made."""
-    before, after = known_quote(market, symbol, at), known_quote(market, symbol, min(at + MINUTE, now))
-    if before is None or after is None or after.last is None or after.at < at:
+    return _made(at, known_quote(market, symbol, at), known_quote(market, symbol, min(at + MINUTE, now)))
+
+
+def _made(at: datetime, before: QuoteUpdate | None, after: QuoteUpdate | None) -> PastBar | None:
+    if after is None or after.last is None or after.at < at:
         return None
-    opened = before.last if before.last is not None and before.at >= at - MINUTE else after.last
+    if before is None and after.at >= at + MINUTE:  # the first price ever, and the next minute's
+        return None
+    opened = after.last
+    if before is not None and before.last is not None and before.at >= at - MINUTE:
+        opened = before.last
     return PastBar(at, opened, max(opened, after.last), min(opened, after.last), after.last)
 
 
 def _minutes(market: Market, symbol: str, start: datetime, end: datetime, now: datetime) -> Iterator[PastBar]:
-    made = (minute_bar(market, symbol, at, now) for at in _minute_marks(start, end))
-    return (bar for bar in made if bar is not None)
+    """Yield the bars of the minutes; the end of one is the start of the next, and asked for once."""
+    reached: tuple[datetime, QuoteUpdate | None] | None = None
+    for at in _minute_marks(start, end):
+        before = reached[1] if reached is not None and reached[0] == at else known_quote(market, symbol, at)
+        until = min(at + MINUTE, now)
+        reached = (until, known_quote(market, symbol, until))
+        bar = _made(at, before, reached[1])
+        if bar is not None:
+            yield bar
+
+
+def check_minutes(symbols: Collection[str], start: datetime, end: datetime) -> None:
+    """Refuse a request for minutes that would hold up the venue.
+
+    :raises WireError: 422, too many sessions of all symbols together
+    """
+    asked = len(_sessions(start, end)) * len(symbols)
+    if asked > MOST_SESSIONS_OF_MINUTES:
+        allowed = f"sessions × symbols up to {MOST_SESSIONS_OF_MINUTES} for minutes ({asked} were asked for)"
+        raise malformed("start", start.isoformat(), allowed)
+
+
+def _sessions(start: datetime, end: datetime) -> list[date]:
+    return sessions_between(start.astimezone(NEW_YORK).date(), end.astimezone(NEW_YORK).date())
 
 
 def _minute_marks(start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield the starts of the minutes of regular trading between two instants.
-
-    :raises WireError: 422, too many sessions
-    """
-    sessions = sessions_between(start.astimezone(NEW_YORK).date(), end.astimezone(NEW_YORK).date())
-    if len(sessions) > MOST_SESSIONS_OF_MINUTES:
-        raise malformed("start", start.isoformat(), f"at most {MOST_SESSIONS_OF_MINUTES} sessions of minutes at once")
-    for day in sessions:
+    """Yield the starts of the minutes of regular trading between two instants."""
+    for day in _sessions(start, end):
         at, closing = session_open(day), session_close(day)
         while at < closing and at <= end:
             if at >= start:

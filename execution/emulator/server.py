@@ -27,6 +27,8 @@ from marketdata.clock import wall_now
 BEAT = timedelta(milliseconds=50)
 START_WAIT = timedelta(seconds=30)
 CALL_WAIT = timedelta(seconds=30)
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays; one that ends under a request would be a fault that nobody planned."""
 GRACE = 2
 """Seconds that open requests get to end when the server stops."""
 BACKLOG = 128
@@ -52,6 +54,7 @@ class EmulatorServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 ws_per_message_deflate=False,
+                timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=GRACE,
             )
         )
@@ -91,7 +94,8 @@ def bound_socket(host: str, port: int) -> socket.socket:
     :raises OSError: the port is taken, or the address is not this machine's
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, each answer takes 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
