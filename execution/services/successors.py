@@ -222,7 +222,8 @@ class Pairs:
 
     def _rest(self, original: Order, successor: Order) -> Decimal:
         """Return what is left of the successor's total (shares), below 0 when the original was faster."""
-        return _total(successor) - original.filled_quantity - filled_before(original) - successor.filled_quantity
+        done: Decimal = original.filled_quantity + filled_before(original) + successor.filled_quantity
+        return _total(successor) - done
 
     def _hold(self, original: Order, successor: Order, *, prices_too: bool) -> None:
         """Let the successor hold what the pair may still trade; at its own price once the original is over."""
@@ -236,8 +237,9 @@ class Pairs:
 
 
 def _total(successor: Order) -> Decimal:
-    assert successor.total_quantity is not None, "only a successor is sent as a replacement"
-    return successor.total_quantity
+    total: Decimal | None = successor.total_quantity
+    assert total is not None, "only a successor is sent as a replacement"
+    return total
 
 
 def own_prices(successor: Order) -> dict[str, Decimal | None]:
