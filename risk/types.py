@@ -92,8 +92,8 @@ class OrderIntent:
 
     `quantity` in shares; prices in account currency a share. `source_ref` names what wanted it (a run, a user).
     `order_class` and `leg_role` belong to groups (bracket, oco, oto). `replaces_id` is the order whose terms this one
-    changes, `cover_quantity` the shares that it holds for both until the broker has decided, `total_quantity` the shares
-    it is for together with what the orders before it have filled.
+    changes, `cover_quantity` the shares that it holds for both until the broker has decided, `total_quantity` the
+    shares it is for together with what the orders before it have filled.
     """
 
     strategy: str
