@@ -19,6 +19,7 @@ from execution.brokers.base import (
     OrderRequest,
 )
 from execution.brokers.paper import PaperBroker
+from execution.matching.events import MarketEvent
 from execution.models.paper import PaperOrder
 from tests.execution.brokers.contract import AT, make_request
 from tests.execution.brokers.paper_cases import OPEN, THURSDAY, closing, opening, session_end, tick, venue_state
@@ -218,7 +219,12 @@ def test_reports_and_orders_stay_numbered_without_gaps(broker: PaperBroker) -> N
 
 def test_the_same_events_told_again_change_nothing(broker: PaperBroker) -> None:
     broker.submit(bracket(), at=AT)
-    events = [opening("100"), tick("111", volume=40), tick("94", minute=2, volume=30), tick("112", minute=3)]
+    events: list[MarketEvent] = [
+        opening("100"),
+        tick("111", volume=40),
+        tick("94", minute=2, volume=30),
+        tick("112", minute=3),
+    ]
     broker.advance(events)
     before = venue_state("groups")
     broker.advance(events)
