@@ -245,8 +245,9 @@ async def _send(answer: Answer, send: Send, *, body: bytes | None = None, more_b
 
 
 async def _tear(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    """Promise the whole answer, send half of its body, and cut."""
-    await _send(answer, send, body=answer.body[: len(answer.body) // 2], more_body=True)
+    """Promise the whole answer, send half of its body, and cut; an answer without a body is cut before it."""
+    if answer.body:
+        await _send(answer, send, body=answer.body[: len(answer.body) // 2], more_body=True)
     await _drop(scope, receive)
 
 

@@ -49,9 +49,7 @@ ERRORS = {
     404: "auth timeout",
     405: "symbol limit exceeded",
     406: "connection limit exceeded",
-    407: "slow client",
     409: "insufficient subscription",
-    410: "invalid subscribe action for this feed",
 }
 
 

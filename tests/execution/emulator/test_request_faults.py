@@ -1,8 +1,11 @@
 """Requests that go wrong on the way: what the client sees, and what has truly happened."""
 
+from threading import Thread
+
 import pytest
 import requests
 from alpaca.common.exceptions import APIError
+from alpaca.trading.requests import ReplaceOrderRequest
 
 from execution.emulator.faults import FaultKind
 from tests.execution.emulator.clients import control, fault, headers, limit, market, trading_client
@@ -156,3 +159,43 @@ def test_a_fault_of_a_position_is_meant_for_its_symbol(emulator, client):
 def test_a_body_that_is_too_long_is_refused(emulator):
     answer = requests.post(f"{emulator.url}/v2/orders", data=b" " * 1_000_001, headers=headers(emulator), timeout=5)
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("kind", [FaultKind.ACCEPT_THEN_TORN, FaultKind.ACCEPT_THEN_DROP])
+def test_a_cancel_whose_empty_answer_is_lost_was_taken(emulator, client, kind):
+    order = client.submit_order(limit("90"))
+    emulator.faults.add(fault(kind, match={"method": "DELETE"}))
+    with pytest.raises(requests.ConnectionError):
+        client.cancel_order_by_id(order.id)
+    assert client.get_order_by_id(order.id).status == "canceled"
+
+
+def test_a_replacement_whose_answer_is_lost_was_taken_once(emulator, client):
+    order = client.submit_order(limit("90", client_order_id="old"))
+    emulator.faults.add(fault(FaultKind.ACCEPT_THEN_DROP, match={"method": "PATCH", "client_order_id": "new"}))
+    with pytest.raises(requests.ConnectionError):
+        client.replace_order_by_id(order.id, ReplaceOrderRequest(limit_price="91", client_order_id="new"))
+    new = client.get_order_by_client_id("new")
+    assert (new.replaces, client.get_order_by_id(order.id).replaced_by) == (order.id, new.id)
+
+
+def test_a_fault_strikes_each_of_many_clients_once(emulator):
+    """Eight threads, four lost answers: every order is there once, whoever's answer was lost."""
+    emulator.faults.add(fault(FaultKind.ACCEPT_THEN_DROP, match=POST, times=4))
+    outcomes = []
+
+    def submit(name):
+        try:
+            trading_client(emulator).submit_order(limit("90", quantity=1, client_order_id=name))
+            outcomes.append("answered")
+        except requests.ConnectionError:
+            outcomes.append("lost")
+
+    names = [f"order-{number}" for number in range(8)]
+    threads = [Thread(target=submit, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["answered"] * 4 + ["lost"] * 4
+    assert sorted(submitted(emulator)) == names

@@ -1,5 +1,6 @@
 """The trade updates as Alpaca's client gets them, and what can go wrong with them."""
 
+import asyncio
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from alpaca.trading.stream import TradingStream
 from websockets.sync.client import connect
 
 from execution.emulator.faults import FaultKind
+from execution.emulator.sockets import Connection, Telling
 from tests.execution.emulator.clients import PATIENCE, Received, await_true, fault, limit, market, trade_updates
 from tests.execution.emulator.clients import running as run_stream
 
@@ -238,3 +240,37 @@ def test_a_fill_can_be_told_before_its_order_is_answered(emulator, client):
             events.append(updates.next()["data"]["event"])
     assert "fill" in events
     assert answered.client_order_id == "early"
+
+
+class FakeCable:
+    cut = False
+
+    def abort(self):
+        self.cut = True
+
+
+def test_a_client_that_does_not_read_is_cut_off():
+    cable = FakeCable()
+
+    async def told() -> None:
+        connection = Connection(cable, queue=asyncio.Queue(1))
+        connection.tell(Telling(b"first"), at=0)
+        assert not cable.cut
+        connection.tell(Telling(b"second"), at=0)
+
+    asyncio.run(told())
+    assert cable.cut
+
+
+def test_a_connection_that_does_not_log_in_is_cut(emulator):
+    emulator.surface.updates.login_wait *= 0.01
+    with connect(emulator.stream_url) as socket, pytest.raises(websockets.exceptions.ConnectionClosed):
+        socket.recv(PATIENCE)
+
+
+def test_what_nobody_hears_uses_no_fault_up(emulator, client):
+    emulator.faults.add(fault(FaultKind.DROP_EVENT, match={"event": "new"}))
+    resting(client, "unheard")
+    with trade_updates(emulator) as updates:
+        resting(client, "dropped", "heard")
+        assert heard(updates) == "heard"
