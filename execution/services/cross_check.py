@@ -197,7 +197,10 @@ class CrossCheck:
             searched += 1
             self._searched_at[order_id] = wall_now
             executions = self.reader.executions(after=order.market_at - OVERLAP)
-            rows += self._receive([message for message in executions if message.broker_order_id == order_id], wall_now)
+            named = [
+                replace(m, client_order_id=order.client_order_id) for m in executions if m.broker_order_id == order_id
+            ]
+            rows += self._receive(named, wall_now)
         return rows
 
     def _verdict(self, order: Order, state: BrokerOrder, known: Decimal, wall_now: datetime) -> Message | None:

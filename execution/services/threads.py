@@ -25,7 +25,7 @@ class BookThread:
 
     def close(self) -> None:
         """End the thread after what it does now; waits for it."""
-        self._pool.submit(connection.close)
+        self._pool.submit(_close)
         self._pool.shutdown(wait=True)
 
 
@@ -35,3 +35,8 @@ def _run(work: Callable[..., T], args: tuple[Any, ...], fields: dict[str, Any]) 
     except (DatabaseError, InterfaceError):
         connection.close()
         raise
+
+
+def _close() -> None:
+    """Close the connection of the thread that runs this."""
+    connection.close()
