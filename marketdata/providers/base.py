@@ -47,8 +47,11 @@ class LiveListener(Protocol):
         """Note that the stream runs, with everything subscribed that is wanted."""
         ...
 
-    def lost(self, reason: GapReason, detail: str) -> None:
-        """Note that the stream tells nothing from now on, and why; told again when the reason changes."""
+    def lost(self, reason: GapReason, detail: str, *, silent_seconds: float = 0) -> None:
+        """Note that the stream tells nothing, and why; told again when the reason changes.
+
+        `silent_seconds` is for how long (wall time) it has told nothing already.
+        """
         ...
 
     def degraded(self, detail: str) -> None:

@@ -24,7 +24,7 @@ class Pace:
     handshake: float = 10
     ping: float = 10
     poll: float = 2
-    silence: float = 5
+    silence: float = 3
     check: float = 15
     settle: float = 1
 

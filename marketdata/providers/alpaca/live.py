@@ -158,7 +158,8 @@ class AlpacaLive:
                 self._late.clear()
             checked_at = loop.time()
             if await self._is_mute(listener):
-                listener.lost(GapReason.SILENT, "the stream is mute while prices move")
+                silent = loop.time() - self.stream.heard_at
+                listener.lost(GapReason.SILENT, "the stream is mute while prices move", silent_seconds=silent)
                 await self.stream.hang_up()
 
     async def _is_mute(self, listener: LiveListener) -> bool:

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 from marketdata.tape import Tape
@@ -63,11 +63,11 @@ class LiveBuffer:
             self._turns.append(Turn(None, "", self._clock()))
             self.counts["connected"] += 1
 
-    def lost(self, reason: GapReason, detail: str) -> None:
+    def lost(self, reason: GapReason, detail: str, *, silent_seconds: float = 0) -> None:
         """Note that it tells nothing, and why."""
         with self._lock:
             self.running = False
-            self._turns.append(Turn(reason, detail, self._clock()))
+            self._turns.append(Turn(reason, detail, self._clock() - timedelta(seconds=silent_seconds)))
             self.counts["lost"] += 1
 
     def degraded(self, detail: str) -> None:

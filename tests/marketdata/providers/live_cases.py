@@ -56,7 +56,7 @@ class Heard:
             self.turns.append("connected")
             self.changed.notify_all()
 
-    def lost(self, reason: GapReason, detail: str) -> None:
+    def lost(self, reason: GapReason, detail: str, *, silent_seconds: float = 0) -> None:
         with self.changed:
             self.losses.append((reason, detail))
             self.turns.append(reason.value)
