@@ -35,7 +35,8 @@ def apply_split(state: VenueState, symbol: str, ratio: Decimal, at: datetime) ->
     state.ledger.hold(symbol, held.after_split(ratio))
     state.log.add("split", at=at, symbol=symbol, ratio=ratio)
     for order in state.orders.live(symbol):
-        if order.body.time_in_force == "gtc" and order.group is None and order.waits_for is None:
+        is_simple = order.group is None and order.waits_for is None
+        if order.is_live and is_simple and order.body.time_in_force == "gtc":
             adjust_order(state, order, ratio, at)
 
 
