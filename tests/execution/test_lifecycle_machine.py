@@ -30,10 +30,12 @@ from execution.brokers.paper.venue import ensure_venue
 from execution.errors import OrderNotOpen
 from execution.matching.events import ClosingAuction, OpeningAuction, QuoteTick, SessionEnd
 from execution.models import Account, AccountDay, Fill, Order, PaperVenue, Position
+from execution.models.orders import OrderClass
 from execution.selectors import account_summary
 from execution.services.cancels import cancel_open_orders, request_cancel
 from execution.services.corporate_actions import apply_corporate_actions
 from execution.services.dispatch import claim_pending
+from execution.services.groups import make_legs, submit_group
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account
 from execution.services.reports import book_reports
@@ -158,6 +160,47 @@ class Desk(RuleBasedStateMachine):
             account=self.account,
             wall_now=self.wall,
         )
+
+    @rule(
+        symbol=st.sampled_from(SYMBOLS),
+        strategy=st.sampled_from(STRATEGIES),
+        order_class=st.sampled_from(list(OrderClass)),
+        side=st.sampled_from(list(Side)),
+        quantity=whole,
+        good=st.sampled_from([TimeInForce.DAY, TimeInForce.GTC]),
+        at_once=st.booleans(),
+        near=st.sampled_from([D("0.5"), D(2)]),
+    )
+    def submit_group(
+        self,
+        symbol: str,
+        strategy: str,
+        order_class: str,
+        side: Side,
+        quantity: Decimal,
+        good: TimeInForce,
+        at_once: bool,
+        near: Decimal,
+    ) -> None:
+        """Send a group whose exits lie near enough for the market to reach them."""
+        last, away = self.last[symbol], near if side == Side.BUY else -near
+        is_oco = order_class == OrderClass.OCO
+        at_once = at_once and not is_oco
+        entry = make_intent(
+            symbol=symbol,
+            strategy=strategy,
+            side=side,
+            quantity=quantity,
+            order_class=str(order_class),
+            order_type=OrderType.MARKET if at_once else OrderType.LIMIT,
+            limit_price=None if at_once else last - away if is_oco else last,
+            time_in_force=good,
+            client_order_id=f"g{next(self.numbers)}",
+        )
+        take_profit = last + away if order_class == OrderClass.BRACKET else None
+        stop = last + away if is_oco else last - away
+        legs = make_legs(entry, take_profit=take_profit, stop_loss=stop)
+        submit_group(entry=entry, legs=legs, account=self.account, wall_now=self.wall)
 
     @rule(pick=st.integers(min_value=0, max_value=50))
     def cancel(self, pick: int) -> None:
@@ -329,6 +372,18 @@ class Desk(RuleBasedStateMachine):
                 assert line.quantity + line.open_buy_quantity <= line.long_cap
             if line.open_sell_quantity:
                 assert line.open_sell_quantity - line.quantity <= line.short_cap
+
+    @invariant()
+    def exits_sell_no_more_than_their_entry_has_bought(self) -> None:
+        exits = Sum("legs__filled_quantity", default=D(0))
+        for entry in Order.objects.filter(account=self.account, legs__isnull=False).annotate(exited=exits):
+            opened = entry.quantity - entry.filled_quantity if entry.order_class == "oco" else entry.filled_quantity
+            assert entry.exited <= opened
+
+    @invariant()
+    def no_leg_outlives_an_entry_that_never_left(self) -> None:
+        dead = ["denied", "dry_run", "rejected"]
+        assert not Order.objects.filter(account=self.account, status="held", entry__status__in=dead).exists()
 
     @invariant()
     def nothing_is_over_and_open(self) -> None:
