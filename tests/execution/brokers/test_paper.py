@@ -9,7 +9,13 @@ from execution.brokers.base import BrokerOutcomeUnknown, BrokerRejected, BrokerU
 from execution.brokers.paper import PaperBroker
 from execution.brokers.paper import broker as adapter
 from execution.models.paper import PaperMark, PaperOrder, PaperPosition, PaperReport, PaperVenue
-from tests.execution.brokers.contract import AT, AcceptingBrokerContract, make_request
+from tests.execution.brokers.contract import (
+    AT,
+    AcceptingBrokerContract,
+    GroupContract,
+    ReplacingContract,
+    make_request,
+)
 from tests.execution.brokers.paper_cases import (
     CLOSE,
     FRIDAY,
@@ -38,7 +44,7 @@ def status_of(broker: PaperBroker, client_order_id: str = "one") -> str:
     return order.status
 
 
-class TestPaperBroker(AcceptingBrokerContract):
+class TestPaperBroker(AcceptingBrokerContract, ReplacingContract, GroupContract):
     @pytest.fixture
     def broker(self) -> PaperBroker:
         return PaperBroker("desk")
