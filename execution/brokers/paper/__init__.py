@@ -1,7 +1,7 @@
 """The built-in exchange: a persistent simulated broker for every paper account.
 
 `broker` is the adapter, `entry` takes orders in, `book` works them against events, `actions` applies splits and
-dividends, `hours` and `rules` give the engine its session and its settings. Every change is one transaction under the
+dividends, `rules` gives the engine its settings. Every change is one transaction under the
 venue's row lock, so a process may be killed anywhere and told the same things again.
 """
 

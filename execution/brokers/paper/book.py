@@ -10,7 +10,6 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from execution.brokers.paper.groups import VenueGroups
-from execution.brokers.paper.hours import hours_for_event
 from execution.brokers.paper.rules import rules_of
 from execution.brokers.paper.statements import Told, Worked, record_outcomes
 from execution.matching.engine import Outcome, expire_session, match_event
@@ -19,6 +18,7 @@ from execution.matching.holdings import Holding
 from execution.matching.orders import WorkingOrder
 from execution.matching.pricing import traded_value
 from execution.models.paper import PaperMark, PaperOrder, PaperVenue
+from execution.session_hours import hours_for_event
 from risk.types import OrderType, Side, TimeInForce
 
 MARK_KINDS: dict[type[PriceEvent], PaperMark.Kind] = {

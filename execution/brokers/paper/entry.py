@@ -8,11 +8,11 @@ from uuid import UUID, uuid5
 
 from execution.brokers.base import BrokerRejected, DuplicateClientOrderId, OrderRequest
 from execution.brokers.paper.groups import enter_legs, refuse_legs
-from execution.brokers.paper.hours import hours_for_entry
 from execution.brokers.paper.statements import insert_entries
 from execution.matching.admission import Entry, find_refusal
 from execution.matching.events import SessionHours
 from execution.models.paper import PaperOrder, PaperVenue
+from execution.session_hours import hours_for_entry
 from risk.types import OrderType, Side, TimeInForce
 
 # Every identity at the exchange is derived, so that the same orders get the same ids in every run of an account.

@@ -9,12 +9,12 @@ from decimal import Decimal
 from execution.alpaca_wire.errors import WireError, forbidden, malformed, not_unique, unprocessable
 from execution.alpaca_wire.orders import OrderBody
 from execution.alpaca_wire.text import number
-from execution.brokers.paper.hours import hours_for_entry
 from execution.emulator.market import Listing
 from execution.emulator.venue.orders import VenueOrder, held_once
 from execution.emulator.venue.state import VenueState
 from execution.emulator.venue.values import Need, need_of, power_left
 from execution.matching.admission import Entry, Refusal, find_refusal
+from execution.session_hours import hours_for_entry
 from risk.types import OrderType, Side, TimeInForce
 
 ZERO = Decimal(0)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from execution.brokers.paper.hours import hours_for_entry
 from execution.emulator.faults import FaultKind
 from execution.emulator.venue.ledger import Execution
 from execution.emulator.venue.orders import PENDING, VenueOrder
@@ -23,6 +22,7 @@ from execution.matching.groups import (
 )
 from execution.matching.orders import ZERO, WorkingOrder
 from execution.matching.pricing import execution_price
+from execution.session_hours import hours_for_entry
 from marketdata.calendar import market_phase
 from risk.types import Side
 

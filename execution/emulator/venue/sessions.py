@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import IntEnum
 
-from execution.brokers.paper.hours import hours_for_event
 from execution.emulator.venue.corporate import apply_actions
 from execution.emulator.venue.life import apply_outcomes, become_new, end_order
 from execution.emulator.venue.orders import PENDING, VenueOrder
@@ -15,6 +14,7 @@ from execution.emulator.venue.state import VenueState
 from execution.emulator.venue.values import equity
 from execution.matching.engine import expire_session, match_event
 from execution.matching.events import ClosingAuction, OpeningAuction, PriceEvent, SessionEnd
+from execution.session_hours import hours_for_event
 from marketdata.calendar import (
     POST_MARKET,
     PRE_MARKET,

@@ -1,7 +1,11 @@
 """Markets that fill orders: out of the sample, out of the database, set by hand."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +19,7 @@ from execution.emulator.venue import Venue, VenueSettings
 from marketdata.models import CorporateAction, Instrument
 from tests.execution.emulator.venue_cases import MIDDAY, OPEN, body
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 DAY = date(2012, 6, 14)
 
 
@@ -155,3 +160,13 @@ def test_a_real_clock_tells_the_walls_time():
     assert clock.now() == MIDDAY
     with pytest.raises(ClockError):
         clock.set(MIDDAY + timedelta(hours=1))
+
+
+def test_the_venue_needs_neither_the_database_nor_settings():
+    imports = "import sys, execution.emulator.venue, execution.emulator.bar_market"
+    program = f"{imports}; print('execution.models' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

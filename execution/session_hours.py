@@ -1,4 +1,4 @@
-"""Session hours for the exchange, from the calendar."""
+"""Session hours for an exchange, from the calendar: what the matching engine is told about a day."""
 
 from __future__ import annotations
 
