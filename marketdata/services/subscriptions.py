@@ -70,7 +70,6 @@ def unsubscribe(*, feed: Feed, symbol: str) -> SubscriptionView | None:
     return next((view for view in subscriptions(feed) if view.symbol == symbol), None)
 
 
-@transaction.atomic
 def hold(*, feed: Feed, source: SubscriptionSource, holder: str, symbols: Iterable[str], wall_now: datetime) -> bool:
     """Make the references of one holder exactly these; say whether anything changed. Symbols nobody knows are left out.
 
@@ -81,9 +80,10 @@ def hold(*, feed: Feed, source: SubscriptionSource, holder: str, symbols: Iterab
     if wanted == set(held):
         return False
     gone = [pk for symbol, pk in held.items() if symbol not in wanted]
-    mine.filter(pk__in=gone).delete()
     new = list(Instrument.objects.filter(symbol__in=wanted - set(held)).order_by("pk"))
-    _add(feed, source, holder, new, wall_now)
+    with transaction.atomic():
+        mine.filter(pk__in=gone).delete()
+        _add(feed, source, holder, new, wall_now)
     return bool(gone or new)
 
 

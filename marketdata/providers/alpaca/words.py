@@ -32,7 +32,7 @@ def event_of(message: Mapping[str, Any]) -> MarketEvent | None:
 
     :raises Unreadable: a message of a known kind cannot be read
     """
-    reader = _READERS.get(message.get("T", ""))
+    reader = _READERS.get(str(message.get("T", "")))
     return None if reader is None else reader(message)
 
 
@@ -52,8 +52,8 @@ def events_of_snapshot(symbol: str, snapshot: Mapping[str, Any]) -> list[MarketE
 
 def read_trade(message: Mapping[str, Any]) -> TradePrint | None:
     """Read a trade; None for one that does not tell the last price."""
-    conditions = message.get("c") or []
-    if any(condition in NOT_LAST for condition in conditions):
+    conditions = message.get("c") or ()
+    if isinstance(conditions, list) and not NOT_LAST.isdisjoint(str(condition) for condition in conditions):
         return None
     return TradePrint(_symbol(message), _price(message, "p"), _moment(message), str(message.get("i", "")))
 
@@ -159,7 +159,8 @@ def _price(message: Mapping[str, Any], name: str) -> Decimal:
 
 
 def _side(message: Mapping[str, Any], name: str) -> Decimal | None:
-    price = number(message.get(name) or 0)
+    value = message.get(name)
+    price = number(0 if value is None else value)
     return price if price > 0 else None
 
 
