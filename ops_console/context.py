@@ -101,6 +101,8 @@ def _fill(built: Frame, request: HttpRequest, user: Any) -> None:
     scope = scope_of(user)
     built.user, built.desk, built.header = user, desk, header(desk)
     built.kill_state = desk.kill_state
+    if desk.has_line:
+        built.lights = (*LIGHTS, "light.broker")
     built.role = "superuser" if user.is_superuser else (scope.value if scope else "no role")
     built.may = " ".join(sorted(acts_of(user)))
     built.kill_scopes = _scopes(desk)

@@ -14,11 +14,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from execution.models import Account, Position
+from execution.brokers.alpaca_modes import ADDRESSES
+from execution.models import Account, BrokerLink, Position
 from execution.selectors import desk_account
 from marketdata.clock import wall_now
 from marketdata.models import Instrument, Quote
 from ops_console.api.wire import encode
+from ops_console.snapshot.broker_line import described, line_tone, troubles
 from ops_console.snapshot.redis_light import redis_answers
 from risk.models import GLOBAL_SCOPE
 from risk.selectors import breaker_status, kill_switch_status, limit_book
@@ -28,6 +30,7 @@ from trading.selectors import heartbeat_ages
 RETRY_AFTER_SECONDS = 5
 # A process that was silent for longer is believed dead (s); the worker is only asked every ten seconds.
 SILENCE: dict[str, int] = {"dispatcher": 10, "stream": 10, "clock": 10, "worker": 60}
+LINE_SILENCE: dict[str, int] = {"trade_updates": 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def readiness(now: datetime) -> list[Check]:
         return [_database(), redis, *_processes(now)]
     except (DatabaseError, InterfaceError) as error:
         away = f"unknown: {type(error).__name__}"
-        return [Check("database", False, away), redis, *(Check(name, False, away) for name in SILENCE)]
+        return [Check("database", False, away), redis, *(Check(name, False, away) for name in silences())]
 
 
 def tradability(now: datetime) -> list[Check]:
@@ -91,7 +94,14 @@ def tradability(now: datetime) -> list[Check]:
         if account is None:
             return [Check("account", False, f"the desk has no account {settings.TRADING_MODE!r}")]
         dispatcher = [check for check in _processes(now) if check.name == "dispatcher"]
-        return [_kill_switch(account), _breaker(account, now), _reconciled(account), _prices(account, now), *dispatcher]
+        return [
+            _kill_switch(account),
+            _breaker(account, now),
+            _reconciled(account),
+            _prices(account, now),
+            *dispatcher,
+            *_line(account, now),
+        ]
     except (DatabaseError, InterfaceError) as error:
         return [Check("database", False, f"unknown: {type(error).__name__}")]
 
@@ -108,9 +118,14 @@ def _redis() -> tuple[bool, str]:
     return False, "does not answer: live updates are slower; orders and the kill switch do not need it"
 
 
+def silences() -> dict[str, int]:
+    """Return the processes that this mode needs, with how long each may be silent (s)."""
+    return SILENCE | (LINE_SILENCE if settings.TRADING_MODE in ADDRESSES else {})
+
+
 def _processes(now: datetime) -> list[Check]:
     ages = heartbeat_ages(now)
-    return [_process(name, ages.get(name), limit) for name, limit in SILENCE.items()]
+    return [_process(name, ages.get(name), limit) for name, limit in silences().items()]
 
 
 def _process(name: str, age: int | None, limit: int) -> Check:
@@ -136,6 +151,17 @@ def _breaker(account: Account, now: datetime) -> Check:
 def _reconciled(account: Account) -> Check:
     clean = account.reconciliation == Account.Reconciliation.CLEAN
     return Check("reconciliation", clean, account.get_reconciliation_display())
+
+
+def _line(account: Account, now: datetime) -> list[Check]:
+    """A desk at a broker over a network must know who answers there, and hear of its fills by the stream or by REST."""
+    if account.mode not in ADDRESSES:
+        return []
+    link = BrokerLink.objects.filter(account=account).first()
+    wrong = [found for found in troubles(link, now) if found.tone == "bad"]
+    if wrong or line_tone(link, now) not in {"good", "warn"}:
+        return [Check("broker", False, "; ".join(found.title for found in wrong) or described(link, now))]
+    return [Check("broker", True, described(link, now))]
 
 
 def _prices(account: Account, now: datetime) -> Check:

@@ -19,7 +19,8 @@ from execution.models import Account, Order
 from execution.selectors import open_orders, unknown_outcomes
 from execution.services.wishes import kept_wishes
 from marketdata.types import FeedState
-from ops_console.health import SILENCE
+from ops_console.health import silences
+from ops_console.snapshot.broker_line import described, line_tone, troubles
 from ops_console.snapshot.desk import Desk, read_desk
 from risk.states import BreakerState
 from trading.models import Run
@@ -117,14 +118,15 @@ def _servers(desk: Desk) -> Iterable[Finding]:
 
 def _processes(desk: Desk) -> Iterable[Finding]:
     supervised = supervised_processes(settings.VAR_DIR)
-    names = dict.fromkeys((*supervised, *SILENCE))
+    names = dict.fromkeys((*supervised, *silences()))
     for name in names:
         yield _process(name, supervised.get(name), desk.age_of(name), heard=desk.database)
 
 
 def _process(name: str, supervised: dict[str, Any] | None, age: int | None, *, heard: bool) -> Finding:
-    beats = name in SILENCE
-    if age is not None and age <= SILENCE.get(name, 0):
+    silence = silences()
+    beats = name in silence
+    if age is not None and age <= silence.get(name, 0):
         return _good(name, f"heartbeat {age} s ago")
     silent = "no heartbeat yet" if age is None else f"last heartbeat {age} s ago"
     if beats and not heard:
@@ -149,6 +151,8 @@ def _trading_state(desk: Desk) -> Iterable[Finding]:
         return
     yield _reconciliation(desk.account)
     yield _feed(desk, desk.account)
+    if desk.has_line:
+        yield from _line(desk)
 
 
 def _kill_switch(desk: Desk) -> Finding:
@@ -183,6 +187,13 @@ def _feed(desk: Desk, account: Account) -> Finding:
     if feed.last_tick_at is not None:
         text += f", last heard {max(int((desk.wall_now - feed.last_tick_at).total_seconds()), 0)} s ago"
     return _good("feed", text) if feed.state == FeedState.LIVE else _bad("feed", text)
+
+
+def _line(desk: Desk) -> Iterable[Finding]:
+    text = described(desk.link, desk.wall_now)
+    yield _good("broker", text) if line_tone(desk.link, desk.wall_now) == "good" else _bad("broker", text)
+    for found in troubles(desk.link, desk.wall_now):
+        yield _bad("broker", f"{found.title}: {found.text}")
 
 
 def _wishes() -> Iterable[Finding]:

@@ -14,6 +14,8 @@ from django.db.models.functions import Greatest
 from execution.models import Account, BrokerLink
 
 LONGEST_PROBLEM = 300
+SHORTFALL = "executions missing: "
+"""Begins a poll problem that is no failure of REST: it answers, and does not tell everything that it counts."""
 
 
 def link_of(account: Account) -> BrokerLink:
@@ -50,7 +52,9 @@ def note_poll(
     `shortfall` is what a good one found missing at the broker itself. `backfilled_until` (market time at the broker)
     only moves forward. Lock: the link.
     """
-    changes: dict[str, Any] = {"poll_problem": (problem or shortfall)[:LONGEST_PROBLEM]}
+    changes: dict[str, Any] = {
+        "poll_problem": (problem or (SHORTFALL + shortfall if shortfall else ""))[:LONGEST_PROBLEM]
+    }
     if not problem:
         changes["polled_at"] = wall_now
     if backfilled_until is not None:

@@ -5,13 +5,15 @@ from decimal import Decimal
 
 from django.conf import settings
 
-from execution.models import Account
+from execution.brokers.alpaca_modes import ADDRESSES
+from execution.models import Account, BrokerLink
 from execution.selectors import cash_difference, desk_account, quantity_differences, reservation_drift
 from execution.services.wishes import kept_wishes
 from marketdata.models import CorporateAction, Instrument, Quote
 from marketdata.selectors import coverage
 from marketdata.types import FeedState
 from ops_console.diagnosis import Diagnosis
+from ops_console.snapshot.broker_line import described, troubles
 from risk.models import GLOBAL_SCOPE
 from risk.selectors import newest_breaker_event, newest_kill_event
 
@@ -60,6 +62,22 @@ def check_feed(wall_now: datetime) -> Diagnosis:
     found = f"{feed.described(wall_now)}: {feed.state}, {heard}"
     well = feed.state == FeedState.LIVE and silence is not None and silence <= LONGEST_SILENCE_SECONDS
     return Diagnosis("feed", found, "" if well else "see that the process `stream` runs: manage.py status")
+
+
+def check_line(wall_now: datetime) -> Diagnosis:
+    """A desk at a broker over a network hears of its orders, from the account that it knows."""
+    mode = str(settings.TRADING_MODE)
+    if mode not in ADDRESSES:
+        return Diagnosis("broker line", f"none: mode {mode} trades here")
+    account = desk_account(mode)
+    if account is None:
+        return Diagnosis("broker line", "unknown: there is no desk yet", START)
+    link = BrokerLink.objects.filter(account=account).first()
+    found = troubles(link, wall_now)
+    if not found:
+        return Diagnosis("broker line", described(link, wall_now))
+    said = "; ".join(f"{one.title}: {one.text}" for one in found)
+    return Diagnosis("broker line", said, "see that `trade_updates` runs (manage.py status), and what the broker says")
 
 
 def check_trading_state(wall_now: datetime) -> Diagnosis:

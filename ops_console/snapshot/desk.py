@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from execution import selectors as execution_selectors
-from execution.models import Account
+from execution.brokers.alpaca_modes import ADDRESSES
+from execution.models import Account, BrokerLink
 from execution.selectors import RealtimePnl
 from execution.services.wishes import Wish, kept_wishes
 from marketdata.models import TradingStatus
@@ -40,6 +41,7 @@ class Desk:
     requests: list[ReleaseRequest] = field(default_factory=list)
     wishes: list[Wish] = field(default_factory=list)
     halts: list[TradingStatus] = field(default_factory=list)
+    link: BrokerLink | None = None
 
     @property
     def kill_state(self) -> str:
@@ -58,6 +60,11 @@ class Desk:
     def stopped_strategies(self) -> list[KillSwitchStatus]:
         """Switches that stop single strategies."""
         return [status for status in self.kill or [] if status.engaged and status.scope.startswith("strategy:")]
+
+    @property
+    def has_line(self) -> bool:
+        """Whether the desk's broker is one over a network."""
+        return self.mode in ADDRESSES
 
     @property
     def trading_state(self) -> str:
@@ -101,6 +108,7 @@ def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
         breaker=None if account is None else risk_selectors.breaker_status(account.scope, wall_now),
         heartbeats=dict(Heartbeat.objects.values_list("name", "at")),
         wishes=kept_wishes(settings.VAR_DIR),
+        link=None if account is None else BrokerLink.objects.filter(account=account).first(),
         halts=list(halts.select_related("instrument").order_by("instrument__symbol")),
         requests=list(ReleaseRequest.objects.filter(state=ReleaseState.PENDING, expires_at__gt=wall_now)),
     )

@@ -7,6 +7,7 @@ from marketdata.types import FeedKind
 from ops_console import figures
 from ops_console.figures import NEW_YORK, NOTHING
 from ops_console.snapshot.board import Cell, Topic
+from ops_console.snapshot.broker_line import line_tone
 from ops_console.snapshot.desk import Desk
 from ops_console.snapshot.market import feed_tone
 from risk.states import BreakerState
@@ -138,6 +139,10 @@ def lights(desk: Desk) -> dict[str, Cell]:
     for process in ("worker", "dispatcher"):
         seen = desk.heartbeats.get(process)
         found[f"light.{process}"] = Cell(process.capitalize(), process_tone(desk, process), figures.epoch_ms(seen))
+    if desk.has_line:
+        heard = None if desk.link is None else figures.epoch_ms(desk.link.heard_at)
+        tone = line_tone(desk.link, desk.wall_now) if desk.database else "unknown"
+        found["light.broker"] = Cell("Broker", tone, heard)
     return found
 
 

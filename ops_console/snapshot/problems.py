@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from execution.models import Account
 from marketdata.types import FeedKind
 from ops_console import figures
+from ops_console.snapshot.broker_line import troubles
 from ops_console.snapshot.desk import Desk
 from ops_console.snapshot.header import SILENCE, process_tone
 from ops_console.snapshot.market import feed_problem, halt_problem
@@ -29,7 +30,7 @@ def problems(desk: Desk) -> list[Problem]:
     """List everything that is wrong with the desk now."""
     if not desk.database:
         return [Problem("bad", "The database does not answer", NOT_CURRENT), *_wishes(desk)]
-    found = [*_wishes(desk), *_trading(desk), *_account(desk), *_processes(desk)]
+    found = [*_wishes(desk), *_trading(desk), *_account(desk), *_line(desk), *_processes(desk)]
     return sorted(found, key=lambda problem: problem.tone != "bad")
 
 
@@ -75,6 +76,12 @@ def _account(desk: Desk) -> list[Problem]:
         step = "No new prices come; set another range to go on."
         found.append(Problem("warn", "The replay has reached its end", step))
     return found
+
+
+def _line(desk: Desk) -> list[Problem]:
+    if not desk.has_line or desk.account is None:
+        return []
+    return [Problem(found.tone, found.title, found.text) for found in troubles(desk.link, desk.wall_now)]
 
 
 def _processes(desk: Desk) -> list[Problem]:
