@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from execution.alpaca_wire.answers import bar_answer, quote_answer
-from execution.alpaca_wire.errors import malformed
+from execution.alpaca_wire.errors import forbidden, malformed
 from execution.alpaca_wire.text import moment
 from execution.emulator import history, params
 from execution.emulator.actions import actions_between
@@ -25,6 +25,7 @@ from marketdata.clock import NEW_YORK
 from marketdata.types import QuoteUpdate
 
 DEFAULT_LIMIT = 1_000
+SIP_AGE = timedelta(minutes=15)
 MOST_ROWS = 10_000
 MOST_SYMBOLS = 500
 ADJUSTMENTS = ("raw", "split", "dividend", "all")
@@ -94,11 +95,16 @@ class DataApi:
         now = self.surface.clock.now()
         today = datetime.combine(now.astimezone(NEW_YORK).date(), time(), NEW_YORK)
         start, end = params.new_york_instant(given, "start"), params.new_york_instant(given, "end")
+        if self._feed(given) == "sip" and self.surface.iex_only and (end is None or end > now - SIP_AGE):
+            raise forbidden("subscription does not permit querying recent SIP data")
         return start or today, end or now, now
+
+    def _feed(self, given: Mapping[str, str]) -> str:
+        """Return the feed that was asked for; without a word, the best of the subscription."""
+        return params.choice(given, "feed", FEEDS, "iex" if self.surface.iex_only else "sip")
 
     def _page(self, key: str, given: Mapping[str, str], rows: Rows) -> Response:
         """Return one page: symbols one behind the other, `limit` rows of all of them together."""
-        params.choice(given, "feed", FEEDS, "iex")
         limit = params.whole(given, "limit", default=DEFAULT_LIMIT, least=1, most=MOST_ROWS)
         descending = params.choice(given, "sort", ("asc", "desc"), "asc") == "desc"
         symbols = sorted(_symbols(given))
@@ -139,7 +145,8 @@ class DataApi:
 
     def _latest(self, key: str, request: Request, row: Callable[[str], Row | None]) -> Response:
         given = query_of(request)
-        params.choice(given, "feed", FEEDS, "iex")
+        if self._feed(given) == "sip" and self.surface.iex_only:
+            raise forbidden("subscription does not permit querying recent SIP data")
         found = {symbol: row(symbol) for symbol in _symbols(given)}
         return answer({key: {symbol: each for symbol, each in found.items() if each is not None}})
 

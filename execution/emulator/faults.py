@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from random import Random
+from threading import Lock
 from typing import Any
 
 
@@ -151,37 +152,43 @@ def read_fault(given: Mapping[str, Any]) -> Fault:
 
 
 class FaultPlan:
-    """Faults that are still to happen; the first one that matches happens."""
+    """Faults that are still to happen; the first one that matches happens. Threads may share it."""
 
     def __init__(self, *, seed: int = 7) -> None:
         self._chance = Random(seed)
         self._faults: list[Fault] = []
+        self._lock = Lock()
 
     def add(self, fault: Fault) -> None:
         """Add a fault behind the others."""
-        self._faults.append(fault)
+        with self._lock:
+            self._faults.append(fault)
 
     def clear(self) -> None:
         """Let everything be well from now on."""
-        self._faults.clear()
+        with self._lock:
+            self._faults.clear()
 
     def waiting(self) -> list[Fault]:
         """Return what is still to happen."""
-        return list(self._faults)
+        with self._lock:
+            return list(self._faults)
 
     def take(self, *kinds: FaultKind, **facts: str) -> Fault | None:
         """Return the fault that happens now to something with these facts, and count it down; None when all is well."""
-        for index, fault in enumerate(self._faults):
-            if fault.kind not in kinds or not fault.meets(facts):
-                continue
-            if fault.after:
-                self._faults[index] = replace(fault, after=fault.after - 1)
-                continue
-            if fault.probability < 1 and Decimal(self._chance.randrange(10**9)) / 10**9 >= fault.probability:
-                continue
-            self._count_down(index, fault)
-            return fault
+        with self._lock:
+            for index, fault in enumerate(self._faults):
+                if fault.kind in kinds and fault.meets(facts) and self._is_due(index, fault):
+                    self._count_down(index, fault)
+                    return fault
         return None
+
+    def _is_due(self, index: int, fault: Fault) -> bool:
+        """Tell whether a fault that matches happens this time."""
+        if fault.after:
+            self._faults[index] = replace(fault, after=fault.after - 1)
+            return False
+        return fault.probability >= 1 or Decimal(self._chance.randrange(10**9)) / 10**9 < fault.probability
 
     def _count_down(self, index: int, fault: Fault) -> None:
         if fault.times is None:

@@ -136,6 +136,7 @@ class RunningEmulator:
         keys: Keys | None = None,
         rate_limit: int = 0,
         data_connections: int = 1,
+        iex_only: bool = False,
         port: int = 0,
     ) -> None:
         self.surface = Surface(
@@ -148,6 +149,7 @@ class RunningEmulator:
             keys=keys,
             rate_limit=rate_limit,
             data_connections=data_connections,
+            iex_only=iex_only,
         )
         self._port = port
         self._started = Event()

@@ -23,7 +23,11 @@ from marketdata.calendar import session_table
 
 
 class Surface:
-    """One emulated broker as the network sees it. Everything here happens on one thread, the loop's."""
+    """One emulated broker as the network sees it. Everything here happens on one thread, the loop's.
+
+    `rate_limit` is requests in a minute, `data_connections` stock streams of each feed (0: any number). With `iex_only`
+    the keys are those of the free subscription: no SIP stream, and SIP data only when it is 15 minutes old.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Surface:
         keys: Keys | None = None,
         rate_limit: int = 0,
         data_connections: int = 1,
+        iex_only: bool = False,
     ) -> None:
         self.settings = settings
         self.market = market
@@ -49,8 +54,13 @@ class Surface:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.closing = asyncio.Event()
         self.updates = UpdateStream(faults=faults, keys=self.keys, on_fault=self.note_fault)
+        self.iex_only = iex_only
         self.stock = StockStreams(
-            faults=faults, keys=self.keys, on_fault=self.note_fault, most_connections=data_connections
+            faults=faults,
+            keys=self.keys,
+            on_fault=self.note_fault,
+            most_connections=data_connections,
+            refused_feeds=frozenset({"sip"} if iex_only else ()),
         )
         # Reading the calendar takes a good part of a second: now, and not while the first client waits.
         session_table()

@@ -97,6 +97,9 @@ class Command(BaseCommand):
         account.add_argument(
             "--rate-limit", type=_whole, default=RATE_LIMIT, help=f"requests in a minute, 0 for none ({RATE_LIMIT})"
         )
+        account.add_argument(
+            "--iex-only", action="store_true", help="keys of the free subscription: no recent SIP data"
+        )
         files = parser.add_argument_group("files")
         files.add_argument("--faults", type=Path, metavar="FILE.json", help="a list of faults, or one fault on a line")
         files.add_argument("--log", type=Path, metavar="FILE.jsonl", help="append what truly happens to this file")
@@ -200,6 +203,7 @@ def _surface(
         wall=wall_now,
         keys=Keys(options["key_id"], options["secret"]),
         rate_limit=options["rate_limit"],
+        iex_only=options["iex_only"],
     )
 
 

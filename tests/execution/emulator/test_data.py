@@ -411,3 +411,18 @@ def test_limits_of_a_subscription(sample):
         assert raw.say(action="subscribe", trades=["AAPL", "IBM", "MSFT"])["code"] == 405
         assert raw.say(action="subscribe", trades=["AAPL", "IBM"])["T"] == "subscription"
         assert refused.login()["code"] == 409
+
+
+def test_the_free_subscription_has_no_recent_data_of_the_sip():
+    with RunningEmulator(market=MARKET, clock=VenueClock.manual(NOON), iex_only=True) as free:
+        base = f"{free.url}/v2/stocks"
+
+        def status(path):
+            return requests.get(f"{base}/{path}", headers=headers(free), timeout=1).status_code
+
+        bars = "bars?symbols=AAPL&timeframe=1Day&start=2012-06-11"
+        assert [status(f"{bars}&feed=sip"), status(f"{bars}&feed=sip&end=2012-06-13"), status(bars)] == [403, 200, 200]
+        assert [status("quotes/latest?symbols=AAPL&feed=sip"), status("quotes/latest?symbols=AAPL")] == [403, 200]
+        with Raw(free, "sip") as refused, Raw(free) as allowed:
+            assert refused.login()["code"] == 409
+            assert allowed.login()["T"] == "success"
