@@ -19,6 +19,7 @@ class ProblemCode(TextChoices):
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED", "The method is not allowed here"
     RISK_DENIED = "RISK_DENIED", "The risk checks denied the order"
     ORDER_NOT_OPEN = "ORDER_NOT_OPEN", "The order is over"
+    ORDER_NOT_REPLACEABLE = "ORDER_NOT_REPLACEABLE", "The order takes no such terms now"
     POSITION_FLAT = "POSITION_FLAT", "There is nothing to close"
     ALREADY_IN_STATE = "ALREADY_IN_STATE", "It is already so"
     REQUEST_NOT_PENDING = "REQUEST_NOT_PENDING", "The request was decided before or has expired"
@@ -47,6 +48,7 @@ STATUSES: dict[ProblemCode, int] = {
     ProblemCode.METHOD_NOT_ALLOWED: 405,
     ProblemCode.RISK_DENIED: 409,
     ProblemCode.ORDER_NOT_OPEN: 409,
+    ProblemCode.ORDER_NOT_REPLACEABLE: 409,
     ProblemCode.POSITION_FLAT: 409,
     ProblemCode.ALREADY_IN_STATE: 409,
     ProblemCode.REQUEST_NOT_PENDING: 409,

@@ -35,6 +35,19 @@ ORDER_EXAMPLE = {
     "time_in_force": "day",
     "limit_price": "571.25",
 }
+REPLACE_FIELDS: dict[str, fields.Field] = {
+    "quantity": fields.decimal_number(
+        "The new total in shares: what the order, and those that it replaced, have filled counts against it.",
+        nullable=True,
+    ),
+    "limit_price": fields.decimal_number("For limit and stop_limit orders.", nullable=True),
+    "stop_price": fields.decimal_number("For stop and stop_limit orders.", nullable=True),
+    "time_in_force": fields.choice(TimeInForce, "", nullable=True),
+    "client_order_id": fields.client_order_id(nullable=True).but(
+        help="Your own id of the new order; the old one's with -R1, -R2 and so on when left out."
+    ),
+}
+REPLACE_EXAMPLE = {"quantity": "150", "limit_price": "571.30"}
 IDEMPOTENCY_KEY = OpenApiParameter(
     name="Idempotency-Key",
     type=str,

@@ -70,6 +70,7 @@ def denied(denials: Sequence[Denial], *, decision_id: int | None, client_order_i
 REFUSALS: dict[type[Exception], tuple[ProblemCode, str]] = {
     execution_errors.OrderConflict: (ProblemCode.ORDER_CONFLICT, ""),
     execution_errors.OrderNotOpen: (ProblemCode.ORDER_NOT_OPEN, ""),
+    execution_errors.ReplaceRefused: (ProblemCode.ORDER_NOT_REPLACEABLE, ""),
     risk_errors.InvalidReason: (ProblemCode.INVALID_INPUT, "reason"),
     risk_errors.InvalidScope: (ProblemCode.INVALID_INPUT, "strategy"),
     risk_errors.InvalidLimit: (ProblemCode.INVALID_INPUT, "value"),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import OuterRef, QuerySet, Subquery
 from rest_framework import serializers
 
 from execution.models import Fill, Order, OrderEvent
@@ -37,6 +38,11 @@ class OrderSerializer(Shape):
     status = serializers.ChoiceField(choices=OrderStatus.choices)
     origin = serializers.ChoiceField(choices=Origin.choices)
     source_ref = serializers.CharField(allow_blank=True, help_text="Who or what wanted it.")
+    replaces = serializers.CharField(allow_null=True, help_text="The order whose place this one is to take or took.")
+    replaced_by = serializers.CharField(allow_null=True, help_text="The order that is to take this one's place or did.")
+    total_quantity = NullableDecimalText(
+        help_text="Of an order with new terms: its shares and what those before it have filled."
+    )
     attempt = serializers.IntegerField(help_text="Counts the orders of the same wish on the same trading date.")
     reference_price = DecimalText(help_text="Last price when it was decided.")
     error_code = serializers.CharField(allow_null=True)
@@ -123,12 +129,21 @@ class CancelAllSerializer(Shape):
     client_order_ids = serializers.ListField(child=serializers.CharField())
 
 
+GIVES_WAY = frozenset({OrderStatus.PENDING_REPLACE, OrderStatus.REPLACED})
+FAILED = (OrderStatus.DENIED, OrderStatus.REJECTED)
+
 OrderPageSerializer = page_of(OrderSerializer, "OrderPageSerializer")
 EventPageSerializer = page_of(EventSerializer, "EventPageSerializer")
 
 
+def linked(orders: QuerySet[Order]) -> QuerySet[Order]:
+    """Let every order know the id of the newest one that is to take its place, as `replaced_by`."""
+    successors = Order.objects.filter(replaces=OuterRef("pk")).exclude(status__in=FAILED).order_by("-pk")
+    return orders.annotate(replaced_by=Subquery(successors.values("client_order_id")[:1]))
+
+
 def order_answer(order: Order) -> Answer:
-    """Return the order; its strategy and instrument must have come with it, or two queries go out."""
+    """Return the order; its strategy, instrument and original must have come with it, or a query each goes out."""
     leaves = order.quantity - order.filled_quantity if order.status in OPEN else Decimal(0)
     return {
         "client_order_id": order.client_order_id,
@@ -149,6 +164,9 @@ def order_answer(order: Order) -> Answer:
         "status": str(order.status),
         "origin": order.origin,
         "source_ref": order.source_ref,
+        "replaces": order.replaces.client_order_id if order.replaces else None,
+        "replaced_by": getattr(order, "replaced_by", None) if order.status in GIVES_WAY else None,
+        "total_quantity": decimal_text(order.total_quantity),
         "attempt": order.attempt,
         "reference_price": decimal_text(order.reference_price),
         "error_code": order.error_code or None,

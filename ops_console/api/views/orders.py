@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from execution.models import Account, Order
 from execution.services.cancels import cancel_open_orders, request_cancel
 from execution.services.orders import preview_orders, submit_order
+from execution.services.replaces import request_replace
 from execution.states import OPEN, TERMINAL, OrderStatus
 from execution.types import SubmitResult
 from marketdata.clock import wall_now
@@ -23,6 +24,7 @@ from ops_console.api.answers.orders import (
     PreviewSerializer,
     event_answer,
     explanation_answer,
+    linked,
     order_answer,
     preview_answer,
 )
@@ -30,11 +32,20 @@ from ops_console.api.base import ApiView, body_of, caller_of, query_of
 from ops_console.api.codes import ProblemCode
 from ops_console.api.desk import desk, order_account
 from ops_console.api.openapi import documented
-from ops_console.api.order_input import IDEMPOTENCY_KEY, ORDER_EXAMPLE, ORDER_FIELDS, key_from, order_intent
+from ops_console.api.order_input import (
+    IDEMPOTENCY_KEY,
+    ORDER_EXAMPLE,
+    ORDER_FIELDS,
+    REPLACE_EXAMPLE,
+    REPLACE_FIELDS,
+    key_from,
+    order_intent,
+)
 from ops_console.api.pagination import PAGE_FIELDS, newest_first
 from ops_console.api.problems import Problem, denied
 from ops_console.api.throttling import Rate
 from ops_console.scopes import Scope
+from risk.types import Origin
 
 ADDRESS = "/api/v1/orders/"
 OPEN_OR_CLOSED = {"open": sorted(OPEN), "closed": sorted(TERMINAL)}
@@ -153,6 +164,9 @@ class CancelAllView(ApiView):
 class OrderView(ApiView):
     """One order."""
 
+    scopes = {"GET": Scope.READ, "PATCH": Scope.TRADE}
+    rates = {"PATCH": Rate.ORDERS}
+
     @documented(
         "orders_get",
         "Get an order",
@@ -163,6 +177,42 @@ class OrderView(ApiView):
     def get(self, request: Request, client_order_id: str) -> Response:
         """Return the order."""
         return Response(order_answer(find_order(desk().account, client_order_id)))
+
+    @documented(
+        "orders_replace",
+        "Change an order's terms",
+        description=(
+            "New terms are a new order with an id of its own, which is answered; what is left out stays. 202: the "
+            "broker is asked, and until it has decided the old order is `pending_replace` and may still fill. 201: the "
+            "old order was never sent and has given way. Every check is made as if the old order were not there; after "
+            "a refusal it is as it was."
+        ),
+        headers=[ORDER_ID, IDEMPOTENCY_KEY],
+        body=REPLACE_FIELDS,
+        example=REPLACE_EXAMPLE,
+        answers={200: OrderSerializer, 201: OrderSerializer, 202: OrderSerializer},
+        problems=[ProblemCode.NOT_FOUND, ProblemCode.ORDER_NOT_REPLACEABLE, *ORDER_PROBLEMS],
+    )
+    def patch(self, request: Request, client_order_id: str) -> Response:
+        """Answer with the order that is to take this one's place."""
+        values = fields.read_fields(body_of(request), REPLACE_FIELDS)
+        now = desk()
+        result = request_replace(
+            order=find_order(now.account, client_order_id),
+            quantity=values["quantity"],
+            limit_price=values["limit_price"],
+            stop_price=values["stop_price"],
+            time_in_force=values["time_in_force"],
+            client_order_id=values["client_order_id"] or "",
+            idempotency_key=key_from(request.META),
+            operator=caller_of(request).username,
+            origin=Origin.API,
+            wall_now=now.wall_now,
+        )
+        response = placed(result)
+        if result.created and result.order is not None and result.order.total_quantity is not None:
+            response.status_code = 202
+        return response
 
 
 class OrderEventsView(ApiView):
@@ -249,7 +299,7 @@ def placed(result: SubmitResult) -> Response:
 
 def filtered(account: Account, wanted: dict[str, Any]) -> QuerySet[Order]:
     """Return the account's orders that match the query."""
-    found = Order.objects.filter(account=account).select_related("strategy", "instrument")
+    found = linked(Order.objects.filter(account=account)).select_related("strategy", "instrument", "replaces")
     if wanted["status"]:
         found = found.filter(status__in=OPEN_OR_CLOSED.get(wanted["status"], [wanted["status"]]))
     if wanted["symbol"]:
@@ -268,8 +318,8 @@ def find_order(account: Account, client_order_id: str) -> Order:
 
     :raises Problem: there is none
     """
-    found = Order.objects.filter(account=account, client_order_id=client_order_id)
-    order = found.select_related("strategy", "instrument", "decision", "account__feed").first()
+    found = linked(Order.objects.filter(account=account, client_order_id=client_order_id))
+    order = found.select_related("strategy", "instrument", "replaces", "decision", "account__feed").first()
     if order is None:
         raise Problem(ProblemCode.NOT_FOUND, f"there is no order {client_order_id}")
     return order

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.django_db
 NEEDED = {
     "orders_place": Scope.TRADE,
     "orders_preview": Scope.TRADE,
+    "orders_replace": Scope.TRADE,
     "orders_cancel": Scope.TRADE,
     "orders_cancel_all": Scope.TRADE,
     "positions_close": Scope.TRADE,
