@@ -14,12 +14,15 @@ from execution.emulator.server import RunningEmulator
 from execution.models import Account, Order
 from execution.services.cancels import request_cancel
 from execution.services.dispatch import dispatch_once
+from execution.services.groups import submit_group
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account, resolve_unanswered
+from execution.services.replaces import request_replace
 from execution.services.reports import apply_reports
+from risk.types import Origin, Side
 from tests.execution.brokers.alpaca.emulated import Ticker, broker_at, emulator_at
 from tests.execution.cases import assert_books_balance
-from tests.factories import MARKET_AT, WALL_NOW, D, allow_bursts, make_account, make_order
+from tests.factories import MARKET_AT, WALL_NOW, D, allow_bursts, make_account, make_intent, make_order
 
 pytestmark = pytest.mark.django_db
 
@@ -228,3 +231,95 @@ def test_cancels_go_while_new_orders_wait(line: Line) -> None:
     apply_reports(account=line.account, broker=line.broker, wall_now=WALL_NOW)
     assert Order.objects.get(client_order_id="first").status == "canceled"
     assert Order.objects.get(client_order_id="second").status == "pending"
+
+
+def working_order(line: Line, **fields: Any) -> Order:
+    """Make a limit order that the broker has and that rests."""
+    values = {"client_order_id": "one", "order_type": "limit", "limit_price": D(99), "quantity": D(10), **fields}
+    make_order(line.account, **values)
+    line.dispatch()
+    apply_reports(account=line.account, broker=line.broker, wall_now=WALL_NOW)
+    return Order.objects.get(client_order_id=values["client_order_id"])
+
+
+def ask_for_new_terms(line: Line, order: Order, **terms: Any) -> Order:
+    fresh = Order.objects.select_related("account__feed", "instrument", "strategy").get(pk=order.pk)
+    result = request_replace(order=fresh, operator="ann", origin=Origin.CONSOLE, wall_now=line.wall, **terms)
+    assert result.order is not None, result.denials
+    return result.order
+
+
+def patches(line: Line) -> int:
+    return line.emulator.surface.requests["PATCH", "/v2/orders/{id}"]
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_new_terms_whose_answer_was_lost_are_found_and_never_sent_again(line: Line, kind: FaultKind) -> None:
+    allow_bursts()
+    order = working_order(line)
+    ask_for_new_terms(line, order, limit_price=D(98), client_order_id="two")
+    line.goes_wrong(kind, match={"method": "PATCH"}, parameters={"seconds": "0.4"})
+    line.dispatch()
+    assert Order.objects.get(client_order_id="two").status == "submitted"
+    for _ in range(2):
+        line.round()
+    assert patches(line) == 1
+    assert dict(Order.objects.values_list("client_order_id", "status")) == {"one": "replaced", "two": "accepted"}
+    assert [each.client_order_id for each in line.broker.open_orders()] == ["two"]
+    assert_books_balance(line.account)
+
+
+@pytest.mark.parametrize("kind", NOT_TAKEN)
+def test_new_terms_that_were_not_taken_are_sent_again(line: Line, kind: FaultKind) -> None:
+    allow_bursts()
+    order = working_order(line)
+    ask_for_new_terms(line, order, limit_price=D(98), client_order_id="two")
+    line.goes_wrong(kind, match={"method": "PATCH"}, parameters={"seconds": 1})
+    line.dispatch()
+    for _ in range(3):
+        line.round()
+    assert dict(Order.objects.values_list("client_order_id", "status")) == {"one": "replaced", "two": "accepted"}
+    assert [each.client_order_id for each in line.broker.open_orders()] == ["two"]
+    assert_books_balance(line.account)
+
+
+def test_an_error_for_new_terms_that_were_taken_is_recovered(line: Line) -> None:
+    allow_bursts()
+    order = working_order(line)
+    ask_for_new_terms(line, order, limit_price=D(98), client_order_id="two")
+    line.goes_wrong(FaultKind.REPLACE_THEN_ERROR, match={})
+    line.dispatch()
+    for _ in range(2):
+        line.round()
+    assert patches(line) == 1
+    assert dict(Order.objects.values_list("client_order_id", "status")) == {"one": "replaced", "two": "accepted"}
+
+
+def bracket(line: Line) -> list[Order]:
+    """Store an entry at 99 with exits at 120 and 95."""
+    entry = make_intent(client_order_id="in", order_type="limit", limit_price=D(99), order_class="bracket")
+    exits = [
+        make_intent(side=Side.SELL, order_type="limit", limit_price=D(120), leg_role="take_profit"),
+        make_intent(side=Side.SELL, order_type="stop", stop_price=D(95), leg_role="stop_loss"),
+    ]
+    results = submit_group(entry=entry, legs=exits, account=line.account, wall_now=line.wall)
+    assert all(result.accepted for result in results), [result.denials for result in results]
+    return [result.order for result in results if result.order is not None]
+
+
+@pytest.mark.parametrize("kind", [*TAKEN, *NOT_TAKEN])
+def test_a_group_is_there_once_and_its_legs_are_known(line: Line, kind: FaultKind) -> None:
+    allow_bursts()
+    bracket(line)
+    line.goes_wrong(kind, parameters={"seconds": "0.4"})
+    line.dispatch()
+    for _ in range(3):
+        line.round()
+    assert len([name for name in line.submitted() if name == "in"]) == 1
+    stored = Order.objects.order_by("pk")
+    assert [order.status for order in stored] == ["accepted", "held", "held"]
+    assert all(order.broker_order_id for order in stored)
+    found = line.broker.find("in")
+    assert found is not None
+    assert {leg.broker_order_id for leg in found.legs} == {order.broker_order_id for order in stored[1:]}
+    assert_books_balance(line.account)
