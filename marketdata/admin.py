@@ -11,7 +11,18 @@ from django.http import HttpRequest
 
 from marketdata.clock import wall_now
 from marketdata.errors import MarketDataError
-from marketdata.models import BarImport, CorporateAction, Feed, Instrument, QuarantinedBar, Quote
+from marketdata.models import (
+    BarImport,
+    CorporateAction,
+    Feed,
+    FeedGap,
+    Instrument,
+    MarketSubscription,
+    QuarantinedBar,
+    Quote,
+    TradingStatus,
+    UnreadableFrame,
+)
 from marketdata.services.feeds import pause_feed, resume_feed
 from marketdata.services.quarantine import reject_bar, release_bar
 
@@ -19,6 +30,9 @@ if TYPE_CHECKING:
     RowAdmin = admin.ModelAdmin[Any]
 else:
     RowAdmin = admin.ModelAdmin  # generic for the type checker only
+
+
+SHOWN_BYTES = 500
 
 
 class ReadOnlyAdmin(RowAdmin):
@@ -51,7 +65,7 @@ class InstrumentAdmin(RowAdmin):
 
 @admin.register(Feed)
 class FeedAdmin(ReadOnlyAdmin):
-    list_display = ("name", "kind", "market_time", "speed", "state", "last_tick_at", "paused_at")
+    list_display = ("name", "kind", "market_time", "speed", "state", "source", "problem", "last_tick_at", "paused_at")
     list_filter = ("kind", "state")
     search_fields = ("name",)
     actions = ("pause", "resume")
@@ -86,6 +100,44 @@ class QuoteAdmin(ReadOnlyAdmin):
     list_filter = ("feed", "source")
     list_select_related = ("instrument", "feed")
     search_fields = ("instrument__symbol",)
+
+
+@admin.register(MarketSubscription)
+class MarketSubscriptionAdmin(ReadOnlyAdmin):
+    list_display = ("instrument", "feed", "source", "holder", "operator", "created_at")
+    list_filter = ("feed", "source")
+    list_select_related = ("instrument", "feed")
+    search_fields = ("instrument__symbol", "holder", "operator")
+
+
+@admin.register(TradingStatus)
+class TradingStatusAdmin(ReadOnlyAdmin):
+    list_display = ("instrument", "feed", "halted", "status_text", "reason_text", "status_at", "limit_down", "limit_up")
+    list_filter = ("halted", "feed")
+    list_select_related = ("instrument", "feed")
+    search_fields = ("instrument__symbol", "reason_text")
+
+
+@admin.register(FeedGap)
+class FeedGapAdmin(ReadOnlyAdmin):
+    list_display = ("feed", "source", "reason", "detail", "began_at", "ended_at")
+    list_filter = ("feed", "reason")
+    list_select_related = ("feed",)
+    search_fields = ("detail",)
+    date_hierarchy = "began_at"
+
+
+@admin.register(UnreadableFrame)
+class UnreadableFrameAdmin(ReadOnlyAdmin):
+    list_display = ("received_at", "feed", "source", "problem", "size")
+    list_filter = ("feed", "source")
+    list_select_related = ("feed",)
+    search_fields = ("problem",)
+    readonly_fields = ("beginning",)
+
+    @admin.display(description="beginning of the frame")
+    def beginning(self, frame: UnreadableFrame) -> str:
+        return repr(bytes(frame.content[:SHOWN_BYTES]))
 
 
 @admin.register(CorporateAction)

@@ -6,14 +6,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from marketdata.lake import BarLake
-from marketdata.models import CorporateAction, Feed, QuarantinedBar
+from marketdata.models import CorporateAction, Feed, QuarantinedBar, UnreadableFrame
 from marketdata.services.feeds import ensure_main_feed
+from marketdata.services.gaps import keep_frames
 from marketdata.services.sample import import_sample
 from tests.marketdata.factories import WALL, make_feed, make_instrument, make_quote
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.marketdata.admin_urls")]
 REASON = "checked against another source"
-MODELS = ["instrument", "feed", "quote", "corporateaction", "barimport", "quarantinedbar"]
+LIVE = ["marketsubscription", "tradingstatus", "feedgap", "unreadableframe"]
+MODELS = ["instrument", "feed", "quote", "corporateaction", "barimport", "quarantinedbar", *LIVE]
 
 
 def page(model: str) -> str:
@@ -39,7 +41,7 @@ def test_every_list_answers_and_searches(admin_client: Client, kept: Quarantined
     assert admin_client.get(page(model), {"q": "AAPL"}).status_code == 200
 
 
-@pytest.mark.parametrize("model", ["feed", "quote", "barimport", "quarantinedbar"])
+@pytest.mark.parametrize("model", ["feed", "quote", "barimport", "quarantinedbar", *LIVE])
 def test_facts_are_neither_added_nor_changed_nor_deleted(
     admin_client: Client, kept: QuarantinedBar, model: str
 ) -> None:
@@ -129,3 +131,10 @@ def test_the_symbol_of_an_instrument_stays(admin_client: Client) -> None:
     text = admin_client.get(reverse("admin:marketdata_instrument_change", args=[instrument.pk])).content.decode()
     assert 'name="symbol"' not in text
     assert 'name="symbol"' in admin_client.get(reverse("admin:marketdata_instrument_add")).content.decode()
+
+
+def test_an_unreadable_frame_shows_how_it_begins(admin_client: Client) -> None:
+    keep_frames(feed=make_feed(), source="test", frames=[(b"\xc1<b>", "no msgpack")], received_at=WALL)
+    frame = UnreadableFrame.objects.get()
+    html = admin_client.get(reverse("admin:marketdata_unreadableframe_change", args=[frame.pk])).content.decode()
+    assert "\\xc1&lt;b&gt;" in html
