@@ -1,7 +1,6 @@
 """Serve a broker that is Alpaca to its client: for drills and for a whole paper desk without a key."""
 
 import asyncio
-import json
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from datetime import date, datetime
@@ -16,7 +15,8 @@ from django.db import DatabaseError
 
 from execution.emulator.bar_market import SampleMarket
 from execution.emulator.clock import MAX_SPEED, VenueClock
-from execution.emulator.faults import FaultError, FaultKind, FaultPlan, read_fault
+from execution.emulator.fault_file import read_plan
+from execution.emulator.faults import FaultError, FaultKind, FaultPlan
 from execution.emulator.keys import DEFAULT_KEY_ID, DEFAULT_SECRET, Keys
 from execution.emulator.lake_market import LakeMarket
 from execution.emulator.log import EventLog
@@ -231,40 +231,12 @@ def _sessions(first: date | None, last: date | None) -> tuple[datetime, datetime
 
 
 def _read_faults(path: Path | None, seed: int) -> FaultPlan:
-    """Return the plan in a file: one JSON list, or one fault on each line.
-
-    :raises CommandError: naming the line, or the place in the list
-    """
-    plan = FaultPlan(seed=seed)
     if path is None:
-        return plan
+        return FaultPlan(seed=seed)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--faults: {path} cannot be read: {error}") from None
-    for where, given in _fault_lines(path, text):
-        if not isinstance(given, dict):
-            raise CommandError(f"--faults: {where}: {given!r} is not allowed; an object is")
-        try:
-            plan.add(read_fault(given))
-        except FaultError as error:
-            raise CommandError(f"--faults: {where}: {error}") from None
-    return plan
-
-
-def _fault_lines(path: Path, text: str) -> list[tuple[str, Any]]:
-    if text.lstrip().startswith("["):
-        read = _json(text, str(path))
-        return [(f"{path}, fault {number}", given) for number, given in enumerate(read, 1)]
-    lines = enumerate(text.splitlines(), 1)
-    return [(f"{path}, line {number}", _json(line, f"{path}, line {number}")) for number, line in lines if line.strip()]
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise CommandError(f"--faults: {where}: not JSON: {error}") from None
+        return read_plan(path, seed=seed)
+    except FaultError as error:
+        raise CommandError(f"--faults: {error}") from None
 
 
 def _number(allowed: str, *, most: Decimal) -> Callable[[str], Decimal]:
