@@ -7,6 +7,7 @@ from execution.alpaca_wire.errors import malformed
 from marketdata.clock import NEW_YORK
 
 LONGEST_NUMBER = 40
+MOST_DIGITS = 30  # before or after the point; a short text such as 1e999999999 would be a gigabyte written out
 
 
 def number(value: Decimal | None) -> str | None:
@@ -44,8 +45,8 @@ def read_number(name: str, value: object) -> Decimal:
         read = Decimal(value)
     except InvalidOperation:
         raise malformed(name, value, "a number") from None
-    if not read.is_finite():
-        raise malformed(name, value, "a finite number")
+    if not read.is_finite() or (read and abs(read.adjusted()) >= MOST_DIGITS):
+        raise malformed(name, value, f"a finite number of at most {MOST_DIGITS} digits on either side of the point")
     return read
 
 
