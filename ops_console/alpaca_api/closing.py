@@ -55,23 +55,25 @@ def close_one(
     return _close_line(account, held, line, quantity=quantity, caller=caller, wall_now=wall_now)
 
 
-def close_all(*, account: Account, cancel_orders: bool, caller: Caller, wall_now: datetime) -> list[dict[str, Any]]:
-    """Close every line of every strategy, where wanted after all open orders are canceled; one answer a line.
+def cancel_before(*, account: Account, caller: Caller, wall_now: datetime) -> None:
+    """Ask for the cancel of every open order, and wait at most five seconds for the broker to confirm.
 
-    Waits at most five seconds for the cancels: what is not confirmed by then still holds its shares, and its position
-    answers 403.
+    What is not confirmed by then still holds its shares, and closing its position will be refused.
     """
-    if cancel_orders:
-        _, asked, keys = cancel_open_orders(
-            orders=Q(), account=account, operator=caller.username, wall_now=wall_now, reason=REASON
-        )
-        if asked:
-            _wait_for_end(keys)
-    answers = []
-    for held in holdings(account, wall_now):
-        for line in _held_lines(held):
-            answers.append(_answer(account, held, line, caller=caller, wall_now=wall_now))
-    return answers
+    _, asked, keys = cancel_open_orders(
+        orders=Q(), account=account, operator=caller.username, wall_now=wall_now, reason=REASON
+    )
+    if asked:
+        _wait_for_end(keys)
+
+
+def close_all(*, account: Account, caller: Caller, wall_now: datetime) -> list[dict[str, Any]]:
+    """Close every line of every strategy; one answer a line, with its own status."""
+    return [
+        _answer(account, held, line, caller=caller, wall_now=wall_now)
+        for held in holdings(account, wall_now)
+        for line in _held_lines(held)
+    ]
 
 
 def _answer(

@@ -11,7 +11,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from execution.alpaca_wire.json import encode
 from ops_console.addresses import client_address
 from ops_console.alpaca_api.base import token_key
-from ops_console.alpaca_api.stream import Listener, UpdateHub, authorization, update_hub
+from ops_console.alpaca_api.stream import Listener, TooManyListeners, UpdateHub, authorization, update_hub
 from ops_console.api.authentication import Caller, caller_with_key, require_scope
 from ops_console.api.problems import Problem
 from ops_console.api.throttling import Rate, spend
@@ -81,7 +81,11 @@ class TradeUpdatesConsumer(AsyncWebsocketConsumer):
         wanted = _streams(message)
         if TRADE_UPDATES in wanted and self.listener is None:
             self.hub = update_hub()
-            self.listener = await self.hub.join(self.caller.via.removeprefix("token:"))
+            try:
+                self.listener = await self.hub.join(self.caller.via.removeprefix("token:"))
+            except TooManyListeners:
+                await self.close(code=TOO_MANY)
+                return
         elif TRADE_UPDATES not in wanted:
             await self._forget()
         listened = [TRADE_UPDATES] if self.listener is not None else []

@@ -26,6 +26,7 @@ LOOK_SECONDS = 0.1
 CHECK_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
 QUEUE_LENGTH = 1_024
+MOST_LISTENERS = 200  # in one process
 DATABASE_AWAY = (DatabaseError, InterfaceError)
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,10 @@ class Listener:
         self.queue.put_nowait(None)
 
 
+class TooManyListeners(Exception):
+    """The process has as many connections as it serves."""
+
+
 class UpdateHub:
     """The reader of this process and those that listen to it."""
 
@@ -63,8 +68,13 @@ class UpdateHub:
         self._joining = asyncio.Lock()
 
     async def join(self, token_id: str) -> Listener:
-        """Add a listener, which gets every update that is committed from now on. The first one starts the reader."""
+        """Add a listener, which gets every update that is committed from now on. The first one starts the reader.
+
+        :raises TooManyListeners: the process serves no more
+        """
         async with self._joining:
+            if len(self.listeners) >= MOST_LISTENERS:
+                raise TooManyListeners(f"{MOST_LISTENERS} connections listen already")
             if not self._tasks or self._tasks[0].done():
                 await self._stop()
                 await database_sync_to_async(self._follower.start)(wall_now())

@@ -27,13 +27,11 @@ class PositionsView(AlpacaView):
 
     def delete(self, request: Request) -> Response:
         """Close everything: 207 with what became of each."""
-        now = desk()
-        answers = closing.close_all(
-            account=now.account,
-            cancel_orders=params.flag(wire_query(request), "cancel_orders"),
-            caller=caller_of(request),
-            wall_now=now.wall_now,
-        )
+        caller, now = caller_of(request), desk()
+        if params.flag(wire_query(request), "cancel_orders"):
+            closing.cancel_before(account=now.account, caller=caller, wall_now=now.wall_now)
+            now = desk()  # prices have gone on while the cancels were waited for
+        answers = closing.close_all(account=now.account, caller=caller, wall_now=now.wall_now)
         return Response(answers, status=207)
 
 

@@ -1,6 +1,8 @@
 """The trading stream through alpaca-py's own client, over a real socket."""
 
+import asyncio
 import json
+from contextlib import contextmanager
 
 import pytest
 from alpaca.trading.client import TradingClient
@@ -10,6 +12,8 @@ from websockets.sync.client import connect
 
 from execution.models import Account
 from marketdata.clock import wall_now
+from ops_console.alpaca_api import stream
+from ops_console.alpaca_api.stream import QUEUE_LENGTH, Listener
 from ops_console.models import ApiToken
 from ops_console.services.tokens import revoke_token
 from tests.execution.cases import dispatch, recorded
@@ -103,3 +107,74 @@ def test_revoked_token_loses_the_stream(server: LiveServer, keys_of: KeysOf):
         revoke_token(token=ApiToken.objects.get(token_id=keys.key_id), now=wall_now())
         with pytest.raises(ConnectionClosed):
             socket.recv(WAIT_SECONDS)
+
+
+@contextmanager
+def talk(server: LiveServer, keys, *messages):
+    """Open a connection, say it all, and close it at the end."""
+    key = {"key_id": keys.key_id, "secret_key": keys.secret}
+    with connect(server.stream_url) as socket:
+        for message in ({"action": "authenticate", "data": key}, *messages):
+            socket.send(message if isinstance(message, str) else json.dumps(message))
+        yield socket
+
+
+LISTEN = {"action": "listen", "data": {"streams": ["trade_updates"]}}
+
+
+@pytest.mark.parametrize("message", ["no json", "[]", '{"action": "dance"}', json.dumps({"action": "x" * 5_000})])
+def test_what_is_not_understood_ends_the_talk(server: LiveServer, keys_of: KeysOf, message: str):
+    with talk(server, keys_of(), message) as socket:
+        assert json.loads(socket.recv(WAIT_SECONDS))["data"]["status"] == "authorized"
+        with pytest.raises(ConnectionClosed):
+            socket.recv(WAIT_SECONDS)
+
+
+def test_streams_can_be_left_again(server: LiveServer, client: TradingClient, keys_of: KeysOf):
+    nothing = {"action": "listen", "data": {"streams": []}}
+    with talk(server, keys_of(), LISTEN, nothing) as socket:
+        answers = [json.loads(socket.recv(WAIT_SECONDS))["data"] for _ in range(3)]
+        assert [answer.get("streams") for answer in answers] == [None, ["trade_updates"], []]
+        client.submit_order(market_order())
+        with pytest.raises(TimeoutError):
+            socket.recv(0.5)
+
+
+def test_more_listeners_than_are_served_are_turned_away(
+    server: LiveServer, keys_of: KeysOf, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stream, "MOST_LISTENERS", 1)
+    keys = keys_of()
+    with talk(server, keys, LISTEN) as first, talk(server, keys, LISTEN) as second:
+        for socket in (first, second):
+            assert json.loads(socket.recv(WAIT_SECONDS))["data"]["status"] == "authorized"
+        assert json.loads(first.recv(WAIT_SECONDS))["stream"] == "listening"
+        with pytest.raises(ConnectionClosed):
+            second.recv(WAIT_SECONDS)
+
+
+def test_client_that_does_not_keep_up_is_ended():
+    async def fall_behind() -> bytes | None:
+        listener = Listener("token")
+        for _ in range(QUEUE_LENGTH + 1):
+            listener.put(b"{}")
+        return listener.queue.get_nowait()
+
+    assert asyncio.run(fall_behind()) is None
+
+
+def test_reader_that_fails_ends_the_connections_and_starts_again(
+    server: LiveServer, client: TradingClient, keys_of: KeysOf, monkeypatch: pytest.MonkeyPatch
+):
+    keys = keys_of()
+    with talk(server, keys, LISTEN) as socket:
+        for _ in range(2):
+            socket.recv(WAIT_SECONDS)
+        with monkeypatch.context() as broken:
+            broken.setattr(stream, "updates_told", lambda *_: 1 / 0)
+            client.submit_order(market_order())
+            with pytest.raises(ConnectionClosed):
+                socket.recv(WAIT_SECONDS)
+    with Ears(keys.key_id, keys.secret, server.stream_url) as ears:
+        client.submit_order(market_order(client_order_id="after"))
+        ears.wait_for("accepted", "after")
