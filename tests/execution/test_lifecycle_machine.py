@@ -5,7 +5,7 @@ that come late or twice, a kill switch, splits and dividends.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 
 from execution.brokers.paper import PaperBroker
 from execution.brokers.paper.venue import ensure_venue
-from execution.errors import OrderNotOpen
+from execution.errors import OrderNotOpen, ReplaceRefused
 from execution.matching.events import ClosingAuction, OpeningAuction, QuoteTick, SessionEnd
 from execution.models import Account, AccountDay, Fill, Order, PaperVenue, Position
 from execution.models.orders import OrderClass
@@ -38,6 +38,7 @@ from execution.services.dispatch import claim_pending
 from execution.services.groups import make_legs, submit_group
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account
+from execution.services.replaces import request_replace
 from execution.services.reports import book_reports
 from execution.services.sessions import close_session
 from execution.states import OPEN, OrderStatus
@@ -45,7 +46,7 @@ from marketdata import calendar
 from marketdata.models import CorporateAction, Instrument
 from marketdata.services.feeds import set_market_time
 from risk.services import breaker, kill_switch
-from risk.types import OrderType, Side, TimeInForce
+from risk.types import OrderType, Origin, Side, TimeInForce
 from tests.execution.cases import D, assert_books_balance, dispatch, submit_order
 from tests.factories import (
     WALL_NOW,
@@ -207,6 +208,37 @@ class Desk(RuleBasedStateMachine):
         found = list(Order.objects.filter(account=self.account, status__in=sorted(OPEN)).order_by("pk"))
         if found:
             request_cancel(order=found[pick % len(found)], operator="ann", wall_now=self.wall)
+
+    @rule(
+        pick=st.integers(min_value=0, max_value=50),
+        quantity=whole | st.none(),
+        price=prices,
+        good=st.sampled_from([None, TimeInForce.DAY, TimeInForce.GTC]),
+    )
+    def replace(self, pick: int, quantity: Decimal | None, price: Decimal, good: TimeInForce | None) -> None:
+        """Ask for new terms of an order that is open; what is refused leaves everything as it was."""
+        found = list(Order.objects.filter(account=self.account, status__in=sorted(OPEN)).order_by("pk"))
+        if not found:
+            return
+        order = found[pick % len(found)]
+        with suppress(ReplaceRefused):
+            request_replace(
+                order=order,
+                quantity=quantity,
+                limit_price=price if order.limit_price is not None else None,
+                stop_price=price if order.stop_price is not None else None,
+                time_in_force=good,
+                operator="ann",
+                origin=Origin.API,
+                wall_now=self.wall,
+            )
+
+    @invariant()
+    def no_original_waits_for_nobody(self) -> None:
+        """An original gives way only to a successor that is open, or has traded and waits for a report."""
+        for order in Order.objects.filter(account=self.account, status=OrderStatus.PENDING_REPLACE):
+            alive = Q(status__in=sorted(OPEN)) | Q(filled_quantity__gt=0)
+            assert order.successors.filter(alive, total_quantity__isnull=False).exists()
 
     @rule(symbol=st.sampled_from(SYMBOLS))
     def cancel_all_of_a_name(self, symbol: str) -> None:
