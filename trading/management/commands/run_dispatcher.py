@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 RESOLVE_EVERY = timedelta(seconds=5)
 VERIFY_EVERY = timedelta(seconds=30)
+VERIFY_SOONER = timedelta(seconds=10)
 RETRY_VERIFY = timedelta(seconds=2)
 LOOK_AGAIN_FIRST, LOOK_AGAIN_AT_LEAST = timedelta(seconds=1), timedelta(minutes=1)
 COMPLAIN_EVERY = timedelta(minutes=1)
@@ -146,7 +147,7 @@ class Command(WorkerCommand):
         A broker that is away for a moment is still the same; one that answers as somebody else is not.
         """
         now = wall_now()
-        pause = VERIFY_EVERY if self.verified else RETRY_VERIFY
+        pause = RETRY_VERIFY if not self.verified else VERIFY_EVERY if self.complaint is None else VERIFY_SOONER
         if self.verified_at is not None and now - self.verified_at < pause:
             return self.verified
         self.verified_at = now
