@@ -186,6 +186,8 @@ def _feed(desk: Desk, account: Account) -> Finding:
     text = f"{feed.described(desk.wall_now)}, {feed.state}"
     if feed.last_tick_at is not None:
         text += f", last heard {max(int((desk.wall_now - feed.last_tick_at).total_seconds()), 0)} s ago"
+    if feed.problem:
+        text += f"; {feed.problem}"
     return _good("feed", text) if feed.state == FeedState.LIVE else _bad("feed", text)
 
 

@@ -60,6 +60,10 @@ def check_feed(wall_now: datetime) -> Diagnosis:
     silence = None if feed.last_tick_at is None else int((wall_now - feed.last_tick_at).total_seconds())
     heard = "never heard" if silence is None else f"heard {max(silence, 0)} s ago"
     found = f"{feed.described(wall_now)}: {feed.state}, {heard}"
+    if feed.problem:
+        found += f"; {feed.problem}"
+    if feed.state == FeedState.STALE:
+        return Diagnosis("feed", found, "the stream reconnects by itself; see docs/market_data.md")
     well = feed.state == FeedState.LIVE and silence is not None and silence <= LONGEST_SILENCE_SECONDS
     return Diagnosis("feed", found, "" if well else "see that the process `stream` runs: manage.py status")
 

@@ -152,6 +152,10 @@ def test_feed(account):
     feed.last_tick_at = wall_now() - timedelta(minutes=2)
     feed.save()
     assert "stream" in of(desk.check_feed).remedy
+    feed.state, feed.problem = FeedState.STALE, "stream: the connection was closed"
+    feed.save()
+    assert "the connection was closed" in of(desk.check_feed).found
+    assert "reconnects by itself" in of(desk.check_feed).remedy
 
 
 def test_trading_state(account, tmp_path):
