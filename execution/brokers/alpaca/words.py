@@ -142,6 +142,6 @@ def instant(value: object) -> datetime | None:
     """Read a time, nanoseconds cut to microseconds; None when there is none."""
     try:
         read = datetime.fromisoformat(text(value))
-    except ValueError:
+        return read.astimezone(UTC) if read.tzinfo is not None else read.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return read.astimezone(UTC) if read.tzinfo is not None else read.replace(tzinfo=UTC)
