@@ -55,6 +55,7 @@ class Command(WorkerCommand):
         self.updates: TradeUpdates | None = None
         self.pool: ThreadPoolExecutor | None = None
         self.failures = 0
+        self.try_at = wall_now()
         super().handle(*args, **options)
 
     def start(self) -> None:
@@ -70,18 +71,14 @@ class Command(WorkerCommand):
             if self.once:
                 self._check_once()
             elif self.updates is None:
-                self._open()
+                if wall_now() >= self.try_at:
+                    self._open()
             else:
                 self._require_well(self.updates)
         except BrokerError as failure:
             if self.once:
                 raise CommandError(failure.reason) from None
             self._note_failure(failure)
-
-    def time_between_rounds(self) -> timedelta:
-        """Wait longer after each failure in a row to open the line."""
-        doublings = min(max(self.failures - 1, 0), 5)
-        return min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
 
     def detail(self) -> dict[str, Any]:
         """Tell what came so far."""
@@ -132,9 +129,12 @@ class Command(WorkerCommand):
             raise RuntimeError(f"the line to the broker stands still since {progress:%H:%M:%S} UTC")
 
     def _note_failure(self, failure: BrokerError) -> None:
+        """Say why there is no line, and wait longer after each failure in a row; heartbeats go on meanwhile."""
         self._hang_up()
         self.failures += 1
-        log.warning("broker_line_not_open", reason=failure.reason, failures=self.failures)
+        pause = min(FIRST_PAUSE * (1 << min(self.failures - 1, 5)), LONGEST_PAUSE)
+        self.try_at = wall_now() + pause
+        log.warning("broker_line_not_open", reason=failure.reason, again_in_seconds=pause.seconds)
         account = desk_account(str(settings.TRADING_MODE))
         if account is not None:
             wrong = isinstance(failure, WrongAccount)
