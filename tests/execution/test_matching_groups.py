@@ -149,6 +149,14 @@ def test_the_engines_outcomes_are_understood():
     assert [i.kind for i in after_outcome(bracket(), outcome).instructions] == ["activate", "activate"]
 
 
+def test_the_engines_ends_are_understood_and_a_trigger_changes_nothing():
+    (end,) = run(make_order(sequence=1, order_type="limit", limit_price="90", time_in_force="ioc"), event=tick())
+    assert [i.kind for i in after_outcome(bracket(), end).instructions] == ["cancel", "cancel"]
+    stop = make_order(sequence=3, side="sell", order_type="stop_limit", stop_price="100", limit_price="105")
+    (trigger,) = run(stop, event=tick())
+    assert after_outcome(filled_bracket(), trigger).instructions == ()
+
+
 @given(
     st.lists(
         st.one_of(
