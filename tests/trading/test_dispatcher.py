@@ -113,7 +113,8 @@ def test_missing_keys_end_the_start_with_one_line(account: Account, monkeypatch:
 def test_a_broker_that_is_away_is_waited_for(account: Account, broker: AlpacaBroker, emulator: RunningEmulator) -> None:
     waiting_orders(account, broker, 1)
     emulator.faults.add(Fault(kind=FaultKind.REFUSE_503, match={"path": "/v2/account"}, times=None))
-    run_once()
+    with pytest.raises(CommandError, match="HTTP 503"):
+        run_once()
     assert posts(emulator) == 0
     detail = Heartbeat.objects.get(name="dispatcher").detail
     assert "HTTP 503" in detail["problem"]

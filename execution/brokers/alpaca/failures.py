@@ -26,6 +26,7 @@ from execution.brokers.base import (
 TRANSPORT = (RequestException, HTTPError, OSError, ValueError, RecursionError)
 """What a request raises beside `APIError`: no connection, no answer, or none that is JSON."""
 LONGEST_REASON = 300
+DEEPEST_CAUSE = 10
 NOT_UNIQUE = "client_order_id must be unique"
 NOT_FOUND = "40410000"
 DEFINITE = {400, 403, 404, 422}
@@ -85,14 +86,26 @@ def read_failure(refusal: Refusal) -> BrokerError:
     return BrokerUnavailable(said, code=f"http_{refusal.status}")
 
 
-def no_answer(error: BaseException, *, writes: bool) -> BrokerError:
+def no_answer(error: BaseException, *, writes: bool, address: str) -> BrokerError:
     """Say what a request means that got no answer, or one that cannot be read."""
-    said = _line(f"{type(error).__name__}: {error}")
+    said = root_cause(error)
     if not was_sent():
-        return BrokerUnreachable(f"the broker cannot be reached: {said}", code="unreachable")
-    if writes:
-        return BrokerOutcomeUnknown(f"no answer of the broker: {said}", code="no_answer")
-    return BrokerUnreachable(f"no answer of the broker: {said}", code="no_answer")
+        return BrokerUnreachable(_line(f"the broker cannot be reached at {address}: {said}"), code="unreachable")
+    reason = _line(f"no answer of the broker that can be read: {said}")
+    return BrokerOutcomeUnknown(reason, code="no_answer") if writes else BrokerUnreachable(reason, code="no_answer")
+
+
+def root_cause(error: BaseException) -> str:
+    """Return what is at the bottom of an error that libraries have wrapped into one another."""
+    for _ in range(DEEPEST_CAUSE):
+        wrapped = [error.__cause__, getattr(error, "reason", None), *reversed(error.args)]
+        inner = next((item for item in wrapped if isinstance(item, BaseException)), None)
+        if inner is None:
+            break
+        error = inner
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON ({error})"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def unreadable(what: str, *, writes: bool) -> BrokerError:

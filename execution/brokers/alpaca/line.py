@@ -126,7 +126,7 @@ class Line:
                 raise BrokerRejected(refusal.message, code=refusal.code) from None
             raise (write_failure(refusal) if writes else read_failure(refusal)) from None
         except TRANSPORT as error:
-            failure = no_answer(error, writes=writes)
+            failure = no_answer(error, writes=writes, address=self.configuration.base_url)
             log.warning("broker_gave_no_answer", method=method, path=path, code=failure.code, reason=failure.reason)
             raise failure from None
 

@@ -59,13 +59,15 @@ class Command(WorkerCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Refuse the start at a wrong account, then work until SIGTERM or SIGINT.
 
-        :raises CommandError: no keys, or keys of another account
+        :raises CommandError: no keys, or keys of another account; after a single round also a broker that is away
         """
         try:
             self._refuse_wrong_account()
         except DatabaseError as error:
             log.warning("start_not_checked", reason=str(error).splitlines()[0])  # the first round does it all again
         super().handle(*args, **options)
+        if options["once"] and self.complaint is not None:
+            raise CommandError(f"nothing is sent: {self.complaint[0]}")
 
     def start(self) -> None:
         """Listen, and settle what an earlier process left open; until that succeeds nothing leaves."""

@@ -113,6 +113,7 @@ def test_nothing_was_sent_when_nobody_listens(write: Write) -> None:
     with broker_at(f"http://127.0.0.1:{port}") as broker:
         failure = outcome(lambda: write(broker))
         assert (type(failure), failure.code) == (BrokerUnreachable, "unreachable")
+        assert failure.reason == f"the broker cannot be reached at http://127.0.0.1:{port}: Connection refused"
         assert broker.pause_seconds > 0
 
 
@@ -275,6 +276,24 @@ def test_terms_that_are_refused_are_a_plain_refusal(broker: AlpacaBroker, stub: 
 def test_an_original_that_is_not_there_says_so(broker: AlpacaBroker, stub: Stub) -> None:
     stub.says(error(404, 40410000, "order not found"))
     assert isinstance(outcome(lambda: replace(broker)), OrderNotFound)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(then="drop"), "Remote end closed connection without response"),
+        (Answer(then="silence"), "timed out"),
+        (Answer(200, HTML), "it is no JSON"),
+        (Answer(302, HTML), "redirected with 302"),
+        (Answer(200, "[" * 100_000), "recursion"),
+    ],
+)
+def test_what_went_wrong_is_said_in_a_few_words(broker: AlpacaBroker, stub: Stub, answer: Answer, words: str) -> None:
+    stub.says(answer)
+    reason = outcome(lambda: submit(broker)).reason
+    assert reason.startswith("no answer of the broker that can be read: ")
+    assert words in reason
+    assert len(reason) < 160
 
 
 def test_a_position_that_cannot_be_read_makes_the_answer_none(broker: AlpacaBroker, stub: Stub) -> None:
