@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.services.quotes import quote_problem
-from marketdata.tape import WIDEST_SPREAD, Tape
+from marketdata.tape import WIDEST_SPREAD, ShareChange, Tape
 from marketdata.types import BidAsk, TradeChange, TradePrint
 
 D = Decimal
@@ -95,6 +95,29 @@ def test_what_is_forgotten_is_not_old_news_later():
     tape.take(trade("100"), "test")
     tape.forget("AAPL")
     assert tape.view("AAPL") is None
+
+
+def test_what_was_told_before_a_split_is_in_new_shares_afterwards():
+    tape = Tape({"AAPL": [ShareChange(at(50), D(7))]})
+    tape.take(trade("700", 10), "test")
+    tape.take(sides("699.93", "700.07", 20), "test")
+    made = tape.view("AAPL")
+    assert (made.last, made.bid, made.ask, made.at) == (D(100), D("99.99"), D("100.01"), at(20))
+    assert made.source == "test, after split"
+    tape.take(sides("99", "105", 60), "test")
+    made = tape.view("AAPL")
+    assert (made.last, made.bid, made.ask, made.at) == (D(100), D(99), D(105), at(10))
+
+
+def test_a_split_that_is_told_late_changes_the_views_of_those_who_have_it():
+    tape = Tape()
+    tape.take(trade("700", 10), "test")
+    splits = {"AAPL": [ShareChange(at(50), D(7))], "IBM": [ShareChange(at(50), D(2))]}
+    assert tape.adopt(splits) == ["AAPL"]
+    assert tape.adopt(splits) == []
+    assert tape.view("AAPL").last == D(100)
+    tape.take(trade("101", 60), "test")
+    assert (tape.view("AAPL").last, tape.view("AAPL").source) == (D(101), "test")
 
 
 prices = st.decimals("0.01", "1000", places=2)

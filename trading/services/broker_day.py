@@ -14,10 +14,11 @@ from execution.services.corporate_actions import apply_corporate_actions
 from execution.services.sessions import close_session
 from execution.states import OPEN
 from marketdata import calendar
-from marketdata.clock import BEFORE_OPEN
+from marketdata.clock import BEFORE_OPEN, NEW_YORK
 from marketdata.models import CorporateAction, Feed, Quote
 from marketdata.services.quotes import store_quotes
 from marketdata.services.volumes import store_feed_volumes
+from marketdata.tape import AFTER_SPLIT
 from marketdata.types import QuoteUpdate
 from risk.types import TimeInForce
 from trading.services.market_day import splits_of
@@ -94,12 +95,16 @@ def day_orders_open(account: Account, day: date) -> bool:
 
 
 def in_new_shares(quotes: Sequence[QuoteUpdate], splits: dict[str, Decimal], day: date) -> list[QuoteUpdate]:
-    """Return quotes with those of before the session put into today's shares, where a split becomes effective."""
-    opening = calendar.session_open(day)
+    """Return quotes with those of before the day put into today's shares, unless their source has done so."""
     return [
-        _divided(quote, splits[quote.symbol]) if quote.symbol in splits and quote.at < opening else quote
+        _divided(quote, splits[quote.symbol]) if quote.symbol in splits and _is_of_before(quote, day) else quote
         for quote in quotes
     ]
+
+
+def _is_of_before(quote: QuoteUpdate, day: date) -> bool:
+    """Say whether a quote is in old shares: trading before the open of the ex-date is in new ones already."""
+    return quote.at.astimezone(NEW_YORK).date() < day and not quote.source.endswith(AFTER_SPLIT)
 
 
 def _divided(quote: QuoteUpdate, ratio: Decimal) -> QuoteUpdate:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
-from marketdata.tape import Tape
+from marketdata.tape import Splits, Tape
 from marketdata.types import BandNews, GapReason, MarketEvent, QuoteUpdate, StatusNews, TradePrint
 
 MOST_NEWS = 10_000
@@ -93,6 +93,11 @@ class LiveBuffer:
         with self._lock:
             self.counts["unreadable"] += 1
             self._frames.append((frame, problem))
+
+    def adopt(self, splits: Splits) -> None:
+        """Put what was told before these splits into new shares."""
+        with self._lock:
+            self._changed.update(dict.fromkeys(self._tape.adopt(splits)))
 
     def drain(self) -> Batch:
         """Return what happened since the last call."""

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from django.db import Error as DatabaseError
@@ -19,6 +19,7 @@ from marketdata.providers.alpaca.live import AlpacaLive
 from marketdata.providers.base import LiveProvider
 from marketdata.services.gaps import close_gaps, keep_frames, open_gap
 from marketdata.services.live.buffer import Batch, LiveBuffer, Turn
+from marketdata.services.live.splits import effective_day, effective_splits
 from marketdata.services.quotes import store_quotes
 from marketdata.services.statuses import halted_symbols, presume_traded, store_statuses
 from marketdata.services.subscriptions import wanted_symbols
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = timedelta(milliseconds=100)
 FOLLOW = timedelta(seconds=1)
+SPLITS_AGAIN = timedelta(seconds=30)
 POLL_COUNTS = timedelta(seconds=15)
 """A feed whose stream is away is stale while answers to polls are not older than this, and down after."""
 PAUSE_AFTER_FAILURE = timedelta(seconds=1)
@@ -66,6 +68,8 @@ class LiveMarket:
         self._lost: Turn | None = None
         self._halted: frozenset[str] = frozenset()
         self._missed_since: datetime | None = None
+        self._split_day: date | None = None
+        self._splits_at: datetime | None = None
 
     def start(self) -> None:
         """Begin; until the stream runs a gap is open, from the last moment the feed was heard."""
@@ -159,10 +163,19 @@ class LiveMarket:
         """Read the feed's clock and who wants what, and say how the feed is."""
         # Another object, not other values: the network's thread may be reading the clock of this one.
         self.feed = Feed.objects.get(pk=self.feed.pk)
+        self._adopt_splits(wall_now)
         self._halted = frozenset(halted_symbols(self.feed))
         self.provider.want(wanted_symbols(self.feed))
         self._say_state(wall_now)
         self._followed_at = wall_now
+
+    def _adopt_splits(self, wall_now: datetime) -> None:
+        """Put prices into the shares of the day, when it begins and now and then, for splits that were told late."""
+        day = effective_day(self.feed.market_now(wall_now))
+        if self._split_day == day and self._splits_at is not None and wall_now - self._splits_at < SPLITS_AGAIN:
+            return
+        self.buffer.adopt(effective_splits(day))
+        self._split_day, self._splits_at = day, wall_now
 
     def _horizon(self) -> datetime:
         """Return the market time after which nothing can have happened yet."""

@@ -1,17 +1,20 @@
 """A live market in the database: quotes, state, gaps, halts, and what happens when it is stopped or cannot store."""
 
 from concurrent.futures import wait
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Event
 
+import polars as pl
 import pytest
 from django.db import Error, connection
 
 from execution.emulator.faults import FaultKind
 from execution.emulator.prices import band_message, status_message
+from marketdata.adjustment import ACTION_SCHEMA
 from marketdata.errors import LiveSourceError, LiveSourceNotConfigured
 from marketdata.models import Feed, FeedGap, Quote, TradingStatus, UnreadableFrame
 from marketdata.providers.alpaca.live import AlpacaLive
+from marketdata.services.actions import store_actions
 from marketdata.services.live import LiveMarket, LiveMarketBroken, live_market, poll_latest_quotes
 from marketdata.services.subscriptions import hold, subscribe, unsubscribe
 from marketdata.types import BidAsk, FeedState, GapReason, StatusNews, SubscriptionSource, TradePrint
@@ -191,6 +194,42 @@ def test_a_batch_that_could_not_be_stored_is_stored_by_the_next_round(feed, mark
 
 def unavailable(**_):
     raise Error("the database is away")
+
+
+def split_on_the_15th():
+    actions = pl.DataFrame([("AAPL", "split", date(2012, 6, 15), 7.0, None)], schema=ACTION_SCHEMA, orient="row")
+    store_actions(actions=actions, source="test")
+
+
+def market_is_at(feed, *when):
+    Feed.objects.filter(pk=feed.pk).update(market_at=datetime(*when, tzinfo=UTC))
+
+
+def test_yesterdays_price_is_in_new_shares_from_the_morning_of_the_split_on(feed, market):
+    split_on_the_15th()
+    told(market, trade("700"))
+    market.pump(WALL)
+    assert Quote.objects.get(feed=feed).last == D(700)
+    market_is_at(feed, 2012, 6, 15, 12, 59)
+    market.pump(WALL + timedelta(seconds=1))
+    assert Quote.objects.get(feed=feed).last == D(700), "the book is in old shares until half an hour before the open"
+    market_is_at(feed, 2012, 6, 15, 13, 0)
+    market.pump(WALL + timedelta(seconds=2))
+    quote = Quote.objects.get(feed=feed)
+    assert (quote.last, quote.at, quote.source) == (D(100), NOON, "silent, after split")
+    told(market, trade("700"), streamed=False)
+    market.pump(WALL + timedelta(seconds=3))
+    assert Quote.objects.get(feed=feed).last == D(100), "the source tells the last trade of old again and again"
+
+
+def test_a_poll_after_a_split_is_in_new_shares(feed):
+    split_on_the_15th()
+    market_is_at(feed, 2012, 6, 15, 13, 0)
+    feed.refresh_from_db()
+    provider = Silent()
+    provider.answers = [trade("700")]
+    assert poll_latest_quotes(feed, ["AAPL"], WALL, provider)[0].last == D(100)
+    assert Quote.objects.get(feed=feed).last == D(100)
 
 
 def test_one_answer_by_rest_is_stored_and_returned(feed):
