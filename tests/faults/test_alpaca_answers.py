@@ -1,104 +1,23 @@
 """Whatever becomes of a request on the way to the broker: the order is there once, or never, and the book knows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from execution.brokers.alpaca import AlpacaBroker
-from execution.brokers.alpaca.budget import Budget
-from execution.emulator.faults import Fault, FaultKind
-from execution.emulator.server import RunningEmulator
-from execution.models import Account, Order
+from execution.emulator.faults import FaultKind
+from execution.models import Order
 from execution.services.cancels import request_cancel
-from execution.services.dispatch import dispatch_once
 from execution.services.groups import submit_group
 from execution.services.halt import engage_kill_switch
-from execution.services.recovery import recover_account, resolve_unanswered
+from execution.services.recovery import recover_account
 from execution.services.replaces import request_replace
 from execution.services.reports import apply_reports
 from risk.types import Origin, Side
-from tests.execution.brokers.alpaca.emulated import Ticker, broker_at, emulator_at
 from tests.execution.cases import assert_books_balance
-from tests.factories import MARKET_AT, WALL_NOW, D, allow_bursts, make_account, make_intent, make_order
+from tests.factories import WALL_NOW, D, allow_bursts, make_intent, make_order
+from tests.faults.line import NOT_TAKEN, TAKEN, Line
 
 pytestmark = pytest.mark.django_db
-
-POST = {"method": "POST", "path": "/v2/orders"}
-TAKEN = [
-    FaultKind.ACCEPT_THEN_TIMEOUT,
-    FaultKind.ACCEPT_THEN_DROP,
-    FaultKind.ACCEPT_THEN_504,
-    FaultKind.ACCEPT_THEN_500,
-    FaultKind.ACCEPT_THEN_HTML,
-    FaultKind.ACCEPT_THEN_TORN,
-]
-NOT_TAKEN = [
-    FaultKind.REFUSE_500,
-    FaultKind.REFUSE_503,
-    FaultKind.REFUSE_HTML,
-    FaultKind.REFUSE_DROP,
-    FaultKind.UNAUTHORIZED,
-    FaultKind.RATE_LIMITED,
-]
-
-
-@dataclass
-class Line:
-    """A desk at an emulator, with both clocks in the test's hand."""
-
-    account: Account
-    emulator: RunningEmulator
-    broker: AlpacaBroker
-    ticker: Ticker
-    wall: datetime = WALL_NOW
-
-    def goes_wrong(self, kind: FaultKind, **fields: Any) -> None:
-        self.emulator.faults.add(Fault(kind=kind, **{"match": POST, "times": 1} | fields))
-
-    def round(self) -> None:
-        """Do what the dispatcher does, half a minute after the last time."""
-        self.settle()
-        apply_reports(account=self.account, broker=self.broker, wall_now=self.wall)
-
-    def settle(self) -> None:
-        """Ask about what is open and send what waits; the stream is silent."""
-        self.wall += timedelta(seconds=30)
-        self.ticker.pass_seconds(61)
-        resolve_unanswered(account=self.account, broker=self.broker, wall_now=self.wall)
-        self.dispatch()
-
-    def dispatch(self) -> None:
-        dispatch_once(account=self.account, broker=self.broker, wall_now=self.wall)
-
-    def submitted(self) -> list[str]:
-        """Return what the venue took, from its own log."""
-        return [entry.data["client_order_id"] for entry in self.emulator.log.entries(kind="submitted")]
-
-    def posts(self) -> int:
-        return self.emulator.surface.requests["POST", "/v2/orders"]
-
-    def order(self) -> Order:
-        return Order.objects.get()
-
-
-@pytest.fixture
-def line() -> Iterator[Line]:
-    account = make_account(mode="alpaca_paper")
-    ticker = Ticker()
-    with (
-        emulator_at(MARKET_AT) as emulator,
-        broker_at(
-            emulator,
-            account_id=account.pk,
-            budget=Budget(nanoseconds=ticker),
-            read_milliseconds=200,
-        ) as broker,
-    ):
-        recover_account(account=account, broker=broker, wall_now=WALL_NOW)
-        yield Line(account, emulator, broker, ticker)
 
 
 @pytest.mark.parametrize("kind", TAKEN)

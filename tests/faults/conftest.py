@@ -1,0 +1,31 @@
+"""Both ways to an emulator: `line` with clocks that stand still, `desk` with the real stream and cross-check."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from execution.brokers.alpaca.budget import Budget
+from execution.services.recovery import recover_account
+from tests.execution.brokers.alpaca.emulated import Ticker, broker_at, emulator_at
+from tests.execution.updates.conftest import desk
+from tests.factories import MARKET_AT, WALL_NOW, make_account
+from tests.faults.line import Line
+
+__all__ = ["desk", "line"]
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    account = make_account(mode="alpaca_paper")
+    ticker = Ticker()
+    with (
+        emulator_at(MARKET_AT) as emulator,
+        broker_at(
+            emulator,
+            account_id=account.pk,
+            budget=Budget(nanoseconds=ticker),
+            read_milliseconds=200,
+        ) as broker,
+    ):
+        recover_account(account=account, broker=broker, wall_now=WALL_NOW)
+        yield Line(account, emulator, broker, ticker)
