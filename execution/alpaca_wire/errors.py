@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 MALFORMED = 40010001
@@ -30,7 +31,7 @@ class WireError(Exception):
 
 def malformed(name: str, value: object, allowed: str) -> WireError:
     """Return the refusal of a field: its name, what was read, what is allowed."""
-    shown = repr(value)
+    shown = str(value) if isinstance(value, Decimal) else repr(value)
     return WireError(422, MALFORMED, f"{name}: {shown[:60]} is not allowed; {allowed} is")
 
 

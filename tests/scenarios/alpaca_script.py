@@ -13,15 +13,18 @@ from alpaca.data.historical import StockHistoricalDataClient
 from alpaca.data.requests import StockBarsRequest, StockLatestQuoteRequest
 from alpaca.data.timeframe import TimeFrame
 from alpaca.trading.client import TradingClient
-from alpaca.trading.enums import AssetClass, AssetStatus, OrderSide, QueryOrderStatus, TimeInForce
+from alpaca.trading.enums import AssetClass, AssetStatus, OrderClass, OrderSide, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import (
     ClosePositionRequest,
     GetAssetsRequest,
     GetCalendarRequest,
+    GetOrderByIdRequest,
     GetOrdersRequest,
     LimitOrderRequest,
     MarketOrderRequest,
     ReplaceOrderRequest,
+    StopLossRequest,
+    TakeProfitRequest,
 )
 
 from tests.scenarios.listening import Ears
@@ -56,6 +59,18 @@ def run(*, url: str, data_url: str, stream_url: str, key_id: str, secret: str) -
         script.be_refused()
         script.hold_and_close_a_position()
         script.close_everything()
+    return results.seen
+
+
+def run_groups(*, url: str, data_url: str, stream_url: str, key_id: str, secret: str) -> dict[str, object]:
+    """Trade with brackets; return what happened."""
+    trading = TradingClient(key_id, secret, url_override=url)
+    data = StockHistoricalDataClient(key_id, secret, url_override=data_url)
+    results = Results()
+    with Ears(key_id, secret, stream_url) as ears:
+        script = Script(trading, ears, results, price_of(data, SYMBOL))
+        script.cancel_a_bracket()
+        script.leave_a_bracket()
     return results.seen
 
 
@@ -177,6 +192,33 @@ class Script:
             totals[key] = totals.get(key, 0) + float(fill["qty"])
         self.results.note("fills", sorted(totals.items()))
 
+    def cancel_a_bracket(self) -> None:
+        """Cancel a bracket whose entry rests: its legs go with it."""
+        entry = self.trading.submit_order(self.bracket("resting", limit_price=round(self.price * 0.97, 2)))
+        self.ears.wait_for("new", self.name("resting"))
+        self.results.note("legs wait", self.legs_of(entry.id))
+        self.results.note("in the open list", self.listed(QueryOrderStatus.OPEN))
+        self.trading.cancel_order_by_id(entry.id)
+        for leg in entry.legs:
+            self.ears.wait_for("canceled", leg.client_order_id)
+        self.results.note("legs of a canceled entry", self.legs_of(entry.id))
+
+    def leave_a_bracket(self) -> None:
+        """Fill the entry of a bracket, then cancel one leg: the other goes with it."""
+        entry = self.trading.submit_order(self.bracket("entered"))
+        self.ears.wait_for("fill", self.name("entered"))
+        profit = entry.legs[0]
+        self.ears.wait_for("new", profit.client_order_id)
+        self.results.note("legs of a filled entry", self.legs_of(entry.id))
+        self.refusal("close what the legs hold", lambda: self.trading.close_position(SYMBOL))
+        self.trading.cancel_order_by_id(profit.id)
+        for leg in entry.legs:
+            self.ears.wait_for("canceled", leg.client_order_id)
+        self.results.note("legs in the end", self.legs_of(entry.id))
+        closing = self.trading.close_position(SYMBOL)
+        self.ears.wait_for("fill", closing.client_order_id)
+        self.results.note("held at the end", self.held())
+
     # small words
 
     def name(self, word: str) -> str:
@@ -200,6 +242,25 @@ class Script:
             time_in_force=TimeInForce.DAY,
             client_order_id=self.name(word),
         )
+
+    def bracket(self, word, limit_price=None):
+        values = {
+            "symbol": SYMBOL,
+            "qty": 10,
+            "side": OrderSide.BUY,
+            "time_in_force": TimeInForce.DAY,
+            "client_order_id": self.name(word),
+            "order_class": OrderClass.BRACKET,
+            "take_profit": TakeProfitRequest(limit_price=round(self.price * 1.05, 2)),
+            "stop_loss": StopLossRequest(stop_price=round(self.price * 0.95, 2)),
+        }
+        if limit_price is None:
+            return MarketOrderRequest(**values)
+        return LimitOrderRequest(limit_price=limit_price, **values)
+
+    def legs_of(self, order_id) -> list[tuple[str, str, str]]:
+        order = self.trading.get_order_by_id(order_id, GetOrderByIdRequest(nested=True))
+        return [(leg.order_type.value, leg.status.value, leg.qty) for leg in order.legs]
 
     def listed(self, status: QueryOrderStatus) -> list[tuple[str, str, str]]:
         orders = self.trading.get_orders(GetOrdersRequest(status=status, limit=100))
