@@ -11,7 +11,7 @@ import structlog
 from marketdata.errors import LiveSourceError
 from marketdata.providers.alpaca.configuration import AlpacaData
 from marketdata.providers.alpaca.ending import NotEntitled, Pace, StreamEnded
-from marketdata.providers.alpaca.rest import MOST_SYMBOLS, AlpacaRest
+from marketdata.providers.alpaca.rest import LIVE_READ_SECONDS, MOST_SYMBOLS, AlpacaRest
 from marketdata.providers.alpaca.stream import StockStream
 from marketdata.providers.alpaca.subscriptions import Subscriptions
 from marketdata.providers.base import LiveListener
@@ -28,7 +28,7 @@ class AlpacaLive:
     def __init__(self, config: AlpacaData, pace: Pace | None = None) -> None:
         self.config = config
         self.pace = pace or Pace()
-        self.rest = AlpacaRest(config)
+        self.rest = AlpacaRest(config, read_seconds=LIVE_READ_SECONDS)
         self.subscriptions = Subscriptions()
         self.stream = StockStream(config, self.subscriptions, self.pace)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -15,6 +15,8 @@ from marketdata.types import MarketEvent
 
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 10
+LIVE_READ_SECONDS = 4
+"""For prices of now: an answer that takes longer is of no use, and whoever stops waits for it."""
 MOST_SYMBOLS = 200
 """Symbols in one request: an address has to stay short enough for every proxy."""
 LONGEST_MESSAGE = 200
@@ -38,8 +40,9 @@ class AlpacaDataError(LiveSourceError):
 class AlpacaRest:
     """Requests to one data service; one thread at a time."""
 
-    def __init__(self, config: AlpacaData) -> None:
+    def __init__(self, config: AlpacaData, *, read_seconds: float = READ_SECONDS) -> None:
         self.config = config
+        self._timeout = (CONNECT_SECONDS, read_seconds)
         self._session = requests.Session()
         self._session.headers.update({"APCA-API-KEY-ID": config.key_id, "APCA-API-SECRET-KEY": config.secret})
         self._unknown: set[str] = set()
@@ -57,7 +60,7 @@ class AlpacaRest:
             answer = self._session.get(
                 f"{self.config.rest_url}{path}",
                 params=dict(query),
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                timeout=self._timeout,
                 allow_redirects=False,
             )
         except requests.RequestException as error:
