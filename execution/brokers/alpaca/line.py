@@ -127,7 +127,7 @@ class Line:
             raise (write_failure(refusal) if writes else read_failure(refusal)) from None
         except TRANSPORT as error:
             failure = no_answer(error, writes=writes, address=self.configuration.base_url)
-            log.warning("broker_gave_no_answer", method=method, path=path, code=failure.code, reason=failure.reason)
+            log.debug("broker_gave_no_answer", method=method, path=path, code=failure.code, reason=failure.reason)
             raise failure from None
 
     def _unauthorized(self, message: str) -> BrokerUnavailable:

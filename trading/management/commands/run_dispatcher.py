@@ -139,7 +139,7 @@ class Command(WorkerCommand):
         except (BrokerNotConfigured, WrongAccount) as error:
             raise CommandError(f"nothing is sent: {error}") from None
         except BrokerError as error:
-            log.warning("broker_not_reached", reason=str(error))  # it may come back, and the rounds wait for it
+            self._complain("broker_not_reached", error)  # it may come back, and the rounds wait for it
             return
         self.verified, self.verified_at = True, wall_now()
 
