@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 
 from execution.alpaca_wire.errors import malformed
 from execution.alpaca_wire.text import read_moment, read_number
+from marketdata.clock import NEW_YORK
 
 Params = Mapping[str, str]
 TRUE = ("true", "True", "1")
@@ -58,6 +59,17 @@ def instant(params: Params, name: str) -> datetime | None:
     """
     value = params.get(name)
     return read_moment(name, value) if value else None
+
+
+def new_york_instant(params: Params, name: str) -> datetime | None:
+    """Return a time, None when it is not given; a date is its midnight in New York, where daily bars begin.
+
+    :raises WireError: 422, not a time
+    """
+    if len(params.get(name, "")) == len("2012-06-14"):
+        given = day(params, name)
+        return None if given is None else datetime.combine(given, time(), NEW_YORK)
+    return instant(params, name)
 
 
 def day(params: Params, name: str) -> date | None:

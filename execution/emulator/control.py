@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from execution.alpaca_wire import params
 from execution.alpaca_wire.errors import malformed, unprocessable
 from execution.alpaca_wire.json import decode_object
 from execution.alpaca_wire.orders import read_order
 from execution.alpaca_wire.text import moment, read_moment, read_number
-from execution.emulator import params
 from execution.emulator.clock import ClockError
 from execution.emulator.faults import Fault, FaultError, read_fault
 from execution.emulator.prices import band_message, status_message

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from execution.alpaca_wire import params
 from execution.alpaca_wire.answers import bar_answer, quote_answer
 from execution.alpaca_wire.errors import forbidden, malformed
 from execution.alpaca_wire.text import moment
-from execution.emulator import history, params
+from execution.emulator import history
 from execution.emulator.actions import actions_between
 from execution.emulator.history import PastBar, Timeframe
 from execution.emulator.prices import ROUND_LOT

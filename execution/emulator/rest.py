@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from execution.alpaca_wire import params
 from execution.alpaca_wire.errors import MALFORMED, WireError, malformed
 from execution.alpaca_wire.json import decode_object, encode
 from execution.alpaca_wire.orders import read_order, read_replace
-from execution.emulator import params
 from execution.emulator.surface import Surface
 from execution.emulator.venue import ActivityQuery, HistoryQuery, OrderQuery
 from marketdata.clock import NEW_YORK
