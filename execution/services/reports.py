@@ -46,7 +46,7 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
     yet waits for the next call, with all that comes after it. Locks: account, orders, positions.
     """
     journal = Journal.lock(
-        orders=successors.with_partners(_orders_of(account_id, reports)),
+        orders=_orders_of(account_id, reports),
         market_at=reports[-1].at,
         wall_now=wall_now,
         account_id=account_id,
@@ -54,7 +54,7 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
     account = journal.account
     assert account is not None, "the journal was asked for the account's lock"
     named = _Named(journal)
-    pairs = successors.Pairs(journal)
+    pairs = successors.Pairs.completed(journal)
     booked = _booked_executions(account_id, reports)
     fresh = _understood(account, named, [report for report in reports if report.sequence > account.report_cursor])
     for report in fresh:

@@ -38,6 +38,7 @@ TOTAL_FILLED = "total_filled"
 REPLACE_REJECTED = "replace_rejected"
 # Statuses in which a replacement may still reach the original, or has reached it without our knowing.
 REPLACEABLE = frozenset({OrderStatus.PENDING_REPLACE, OrderStatus.REPLACED})
+MAY_HAVE_SUCCESSOR = REPLACEABLE | {OrderStatus.PENDING_CANCEL}
 
 FILLED_IN_CHAIN = """
 WITH RECURSIVE chain AS (
@@ -113,8 +114,11 @@ class Pairs:
 
     @classmethod
     def completed(cls, journal: Journal) -> "Pairs":
-        """Lock the originals and the open successors that a journal's orders lack, waiting for nobody."""
-        pks = [order.pk for order in journal.orders.values() if order.status == OrderStatus.PENDING_REPLACE]
+        """Lock the originals and the open successors that a journal's orders lack, waiting for nobody.
+
+        Who holds one of a pair alone is a claim, and the next claim settles what it finds then.
+        """
+        pks = [order.pk for order in journal.orders.values() if order.status in MAY_HAVE_SUCCESSOR]
         lacking = [
             order.replaces_id
             for order in journal.orders.values()
