@@ -46,9 +46,9 @@ def emulated(**options: Any) -> Iterator[RunningEmulator]:
 class Desk:
     """Account, adapter and line of one desk; `settle` lets everything happen until the book has it all."""
 
-    def __init__(self, emulator: RunningEmulator) -> None:
+    def __init__(self, emulator: RunningEmulator, **fields: Any) -> None:
         self.emulator = emulator
-        self.account = make_account(mode=Account.Mode.ALPACA_PAPER)
+        self.account = make_account(mode=Account.Mode.ALPACA_PAPER, **fields)
         self.account.reconciliation = Account.Reconciliation.CLEAN
         self.account.save(update_fields=["reconciliation"])
         self.line = Line(
