@@ -1,9 +1,12 @@
 """Whatever becomes of a request on the way to the broker: the order is there once, or never, and the book knows."""
 
+from contextlib import suppress
+from random import Random
 from typing import Any
 
 import pytest
 
+from execution.brokers.base import BrokerError
 from execution.emulator.faults import FaultKind
 from execution.models import Order
 from execution.services.cancels import request_cancel
@@ -241,4 +244,30 @@ def test_a_group_is_there_once_and_its_legs_are_known(line: Line, kind: FaultKin
     found = line.broker.find("in")
     assert found is not None
     assert {leg.broker_order_id for leg in found.legs} == {order.broker_order_id for order in stored[1:]}
+    assert_books_balance(line.account)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_mixture_of_failures_sends_an_order_twice_or_loses_one(line: Line, seed: int) -> None:
+    """Five orders, twelve failures in any order: what the broker took is what the book has, each once."""
+    allow_bursts()
+    chance = Random(seed)
+    names = [f"n{number}" for number in range(5)]
+    for name in names:
+        make_order(line.account, client_order_id=name, order_type="limit", limit_price=D(99), quantity=D(1))
+    for kind in chance.choices([*TAKEN, *NOT_TAKEN], k=12):
+        after = chance.randrange(3)
+        parameters = {"seconds": "0.4" if kind == FaultKind.ACCEPT_THEN_TIMEOUT else "1"}
+        line.goes_wrong(kind, match={"method": chance.choice(["POST", "GET"])}, after=after, parameters=parameters)
+    for _ in range(40):
+        # A look that fails is a look later: the process goes on.
+        with suppress(BrokerError):
+            line.round()
+        if not Order.objects.filter(status__in=["pending", "submitted"]).exists():
+            break
+    line.emulator.faults.clear()
+    assert sorted(line.submitted()) == names
+    assert set(Order.objects.values_list("status", flat=True)) == {"accepted"}
+    theirs = {order.client_order_id: order.broker_order_id for order in line.broker.open_orders()}
+    assert theirs == dict(Order.objects.values_list("client_order_id", "broker_order_id"))
     assert_books_balance(line.account)
