@@ -21,6 +21,7 @@ from ops_console.api.openapi import documented
 from ops_console.api.problems import Problem, invalid
 from ops_console.scopes import Scope
 
+SYMBOL = fields.symbol()
 BODY: dict[str, fields.Field] = {"symbols": fields.symbol_list(required=True)}
 
 
@@ -75,7 +76,9 @@ class SubscriptionView(ApiView):
     def delete(self, request: Request, symbol: str) -> Response:
         """Answer with what is left of the subscription."""
         try:
-            left = unsubscribe(feed=desk().account.feed, symbol=symbol[:16])
+            left = unsubscribe(feed=desk().account.feed, symbol=SYMBOL.read(symbol))
+        except fields.Refused as error:
+            raise Problem(ProblemCode.NOT_FOUND, f"no instrument has such a symbol; {SYMBOL.allowed}") from error
         except SubscriptionRefused as error:
             raise Problem(ProblemCode.NOT_FOUND, str(error)) from error
         return Response(gone_answer(symbol) if left is None else subscription_answer(left))

@@ -84,3 +84,8 @@ def test_stats_tell_how_the_feed_is(account: Account, trader: APIClient) -> None
     assert (stats["symbols"], stats["references"]["manual"], stats["halted"]) == (2, 2, ["IBM"])
     assert (stats["source"], stats["problem"], stats["state"]) == ("alpaca iex", "stream: closed", feed.state)
     assert stats["newest_gap"]["reason"] == "silent"
+
+
+@pytest.mark.parametrize("symbol", ["%00", "aapl", "A" * 40, "A%20B"])
+def test_what_cannot_be_a_symbol_is_not_there(account: Account, trader: APIClient, symbol: str) -> None:
+    assert trader.delete(f"{ADDRESS}/{symbol}").status_code == 404
