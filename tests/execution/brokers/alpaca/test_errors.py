@@ -123,6 +123,13 @@ def test_nothing_was_sent_when_the_name_is_unknown(url: str) -> None:
         assert outcome(lambda: submit(broker)).code == "unreachable"
 
 
+def test_nothing_was_sent_when_the_proxy_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with broker_at("http://broker.invalid") as broker:
+        assert outcome(lambda: submit(broker)).code == "unreachable"
+
+
 def test_nothing_was_sent_when_tls_fails(served: tuple[Stub, str]) -> None:
     with broker_at(served[1].replace("http:", "https:")) as broker:
         failure = outcome(lambda: submit(broker))
@@ -300,6 +307,22 @@ def test_a_position_that_cannot_be_read_makes_the_answer_none(broker: AlpacaBrok
     for strange in ({"symbol": "AAPL", "qty": None}, {"qty": "5"}, "AAPL", {"symbol": "AAPL", "qty": "NaN"}):
         stub.says(Answer(200, [{"symbol": "MSFT", "qty": "1", "avg_entry_price": "5"}, strange]))
         assert isinstance(outcome(broker.positions), BrokerUnavailable)
+
+
+def test_a_missing_account_is_no_answer(broker: AlpacaBroker, stub: Stub) -> None:
+    stub.says(error(404, 40410000, "account not found"))
+    assert isinstance(outcome(broker.account), BrokerUnavailable)
+    assert isinstance(outcome(broker.clock), BrokerUnavailable)
+
+
+def test_nothing_at_all_left_is_said_without_asking(broker: AlpacaBroker, stub: Stub) -> None:
+    broker.line.budget.heard(429, {"Retry-After": "60"})
+    assert outcome(broker.account).code == "rate_budget"
+    assert outcome(lambda: submit(broker)).code == "rate_budget"
+    assert stub.requests == []
+    stub.says(Answer(204, ""))
+    cancel(broker)
+    assert [method for method, _, _ in stub.requests] == ["DELETE"]
 
 
 def test_a_settings_change_that_may_have_taken_effect_is_asked_again(broker: AlpacaBroker, stub: Stub) -> None:
