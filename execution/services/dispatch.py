@@ -26,7 +26,7 @@ from execution.brokers.base import (
     OrderNotFound,
     OrderRequest,
 )
-from execution.models import Account, Order, OrderEvent, Position
+from execution.models import Account, BrokerLink, Order, OrderEvent, Position
 from execution.services import legs, successors
 from execution.services.booking import learn_broker_id
 from execution.services.in_flight import sending
@@ -43,6 +43,7 @@ CHANNEL = "portcullis_dispatch"
 DISPATCH, BROKER = OrderEvent.Source.DISPATCH, OrderEvent.Source.BROKER
 ACTOR = "dispatcher"
 SESSION_OVER = "session_over"
+BROKER_BLOCKED = "BROKER_BLOCKED"
 CODE_LENGTH = 64
 MAX_UNREACHABLE = 3
 """So many cancels in one round find nobody there before the rest of them waits."""
@@ -155,9 +156,16 @@ def _is_reconciled(account: Account) -> bool:
 class _Stops:
     """What stands in the way of sending, as of the claim."""
 
-    def __init__(self, halted: frozenset[str] = frozenset(), breaker: BreakerState = BreakerState.OPEN) -> None:
+    def __init__(
+        self,
+        halted: frozenset[str] = frozenset(),
+        breaker: BreakerState = BreakerState.OPEN,
+        *,
+        blocked: bool = False,
+    ) -> None:
         self._halted = halted
         self._breaker = breaker
+        self._blocked = blocked
 
     def refusal(self, journal: Journal, order: Order) -> tuple[str, str] | None:
         """Return the code and message that keep the order from being sent."""
@@ -167,6 +175,8 @@ class _Stops:
         reduces = _reduces(journal.position(order), order)
         if self._breaker != BreakerState.OPEN and not reduces:
             return DenialCode.CIRCUIT_BREAKER.value, f"the breaker was {self._breaker} before it was sent"
+        if self._blocked and not reduces:
+            return BROKER_BLOCKED, "the broker has blocked trading: only orders that reduce a position are sent"
         if order.reduce_only and not reduces:
             return DenialCode.REDUCE_ONLY.value, "it would no longer reduce the position"
         return None
@@ -182,7 +192,8 @@ def _reduces(position: Position, order: Order) -> bool:
 def _stops(account: Account, wall_now: datetime) -> _Stops:
     engaged = {status.scope for status in kill_switch_status() if status.engaged}
     scopes = frozenset("account" if scope == account.scope else scope for scope in engaged)
-    return _Stops(scopes, breaker_status(account.scope, wall_now).state)
+    blocked = BrokerLink.objects.filter(account=account, trading_blocked=True).exists()
+    return _Stops(scopes, breaker_status(account.scope, wall_now).state, blocked=blocked)
 
 
 def request_of(order: Order, held: tuple[LegRequest, ...] = ()) -> OrderRequest:
