@@ -147,6 +147,11 @@ class Desk:
         ours, theirs = self.sides()
         return ours == theirs
 
+    def positions_agree(self) -> bool:
+        self.dispatch()
+        ours, theirs = self.sides()
+        return bool(ours["positions"] == theirs["positions"])
+
     def sides(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what the book says and what truly happened: positions, filled shares and ends by order."""
         emulator = self.emulator
