@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 
 from execution.alpaca_wire.errors import malformed
-from execution.alpaca_wire.text import read_moment, read_number
+from execution.alpaca_wire.text import read_moment, read_number, require_year
 from marketdata.clock import NEW_YORK
 
 Params = Mapping[str, str]
@@ -81,9 +81,11 @@ def day(params: Params, name: str) -> date | None:
     if not value:
         return None
     try:
-        return date.fromisoformat(value[:10])
+        read = date.fromisoformat(value[:10])
     except ValueError:
         raise malformed(name, value, "a date such as 2012-06-14") from None
+    require_year(name, value, read.year)
+    return read
 
 
 def decimal(params: Params, name: str) -> Decimal | None:

@@ -7,6 +7,7 @@ from execution.alpaca_wire.errors import malformed
 from marketdata.clock import NEW_YORK
 
 LONGEST_NUMBER = 40
+FIRST_YEAR, LAST_YEAR = 1900, 2200
 MOST_DIGITS = 30  # before or after the point; a short text such as 1e999999999 would be a gigabyte written out
 
 
@@ -50,6 +51,15 @@ def read_number(name: str, value: object) -> Decimal:
     return read
 
 
+def require_year(name: str, value: str, year: int) -> None:
+    """Refuse years so far away that another time zone's calendar has no such day.
+
+    :raises WireError: 422, naming the field and the value
+    """
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise malformed(name, value, f"a year from {FIRST_YEAR} to {LAST_YEAR}")
+
+
 def read_moment(name: str, value: str) -> datetime:
     """Read an RFC 3339 instant or a date; one without an offset is UTC.
 
@@ -59,4 +69,5 @@ def read_moment(name: str, value: str) -> datetime:
         read = datetime.fromisoformat(value)
     except ValueError:
         raise malformed(name, value, "a time such as 2012-06-14T13:30:00Z") from None
+    require_year(name, value, read.year)
     return read if read.tzinfo is not None else read.replace(tzinfo=UTC)

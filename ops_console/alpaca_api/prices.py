@@ -7,7 +7,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import polars as pl
@@ -51,7 +51,8 @@ def bars_told(query: BarQuery, *, market_at: datetime) -> Row:
     :raises WireError: 422, the token is none of ours
     """
     frame = _daily(query, market_at) if query.timeframe == Timeframe.DAY else _minutes(query, market_at)
-    frame = frame.filter(pl.col("t") >= query.start, pl.col("t") <= query.end)
+    # polars compares instants of one zone only
+    frame = frame.filter(pl.col("t") >= query.start.astimezone(UTC), pl.col("t") <= query.end.astimezone(UTC))
     frame = frame.sort("symbol", "t", descending=[False, query.newest_first])
     frame = _behind(frame, query)
     page = frame.head(query.limit)
@@ -159,9 +160,9 @@ def _read_token(token: str) -> tuple[str, datetime]:
         read = datetime.fromisoformat(at)
         if read.tzinfo is None:
             raise ValueError(at)
-    except (binascii.Error, ValueError):
+        return symbol, read.astimezone(UTC)
+    except (binascii.Error, ValueError, OverflowError):
         raise malformed("page_token", token, "the next_page_token of an answer") from None
-    return symbol, read
 
 
 def _bar(row: Row) -> Row:

@@ -61,6 +61,17 @@ def test_daily_bars_end_with_the_last_closed_session(data_client: StockHistorica
     )
 
 
+def test_date_alone_is_midnight_in_new_york(data_client: StockHistoricalDataClient, lake: BarLake):
+    found = data_client.get("/stocks/bars", bar_query(symbols="AAPL", start="2012-06-11", end="2012-06-12"))
+    assert [bar["t"][:10] for bar in found["bars"]["AAPL"]] == ["2012-06-11", "2012-06-12"]
+
+
+@pytest.mark.parametrize("start", [None, "2012-06-13T06:00:00+02:00", "2012-06-13T00:00:00-04:00"])
+def test_start_may_be_missing_or_of_any_offset(data_client: StockHistoricalDataClient, lake: BarLake, start):
+    found = data_client.get("/stocks/bars", bar_query(symbols="AAPL", start=start))["bars"]
+    assert [bar["t"][:10] for bar in found.get("AAPL", [])] == ([] if start is None else ["2012-06-13"])
+
+
 def test_bars_come_in_pages_over_all_symbols(data_client: StockHistoricalDataClient, lake: BarLake):
     for sort in ("asc", "desc"):
         whole = data_client.get("/stocks/bars", bar_query(sort=sort))
@@ -100,6 +111,8 @@ def test_bars_are_adjusted_for_splits(data_client: StockHistoricalDataClient, la
         {"page_token": "!"},
         {"symbols": ""},
         {"start": "soon"},
+        {"start": "0001-01-01T00:00:00+14:00"},
+        {"end": "9999-12-31"},
         {"feed": "rumours"},
     ],
 )
