@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-PATIENCE = timedelta(seconds=3)
+PATIENCE = timedelta(seconds=2)
 MOST_OWED = 10_000
 MOST_TOLD = 10_000
 
