@@ -305,7 +305,7 @@ def test_the_broker_is_never_called_inside_a_transaction() -> None:
     request_cancel(order=again(orders[0]), operator="ann", wall_now=WALL_NOW)
     send(account, broker)
     lost = make_order(account, client_order_id="lost")
-    Order.objects.filter(pk=lost.pk).update(status=OrderStatus.SUBMITTED)
+    Order.objects.filter(pk=lost.pk).update(status=OrderStatus.SUBMITTED, submitted_at=WALL_NOW)
     account.refresh_from_db()
     recover_account(account=account, broker=broker, wall_now=LATER)
     assert set(calls) == {"before_submit", "after_submit", "before_cancel", "before_find", "before_positions"}
