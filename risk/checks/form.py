@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from risk.types import AUCTIONS, Case, Denial, DenialCode, OrderType, Side, TimeInForce
+from risk.types import Case, Denial, DenialCode, OrderType, Side, TimeInForce
 
 STORABLE_MAX = Decimal(10) ** 12  # NUMERIC(20, 8) keeps twelve digits before the point
 FINEST = Decimal("0.00000001")
@@ -86,7 +86,7 @@ def check_instrument(case: Case) -> Denial | None:
 
 
 def check_tick_and_lot(case: Case) -> Denial | None:
-    """Deny parts of a lot and prices between two ticks; under one dollar the tick is $0.0001."""
+    """Deny parts of a lot or share where none are taken, and prices off the tick (under one dollar $0.0001)."""
     instrument, intent = case.instrument, case.intent
     if instrument is None:
         return None
@@ -97,9 +97,12 @@ def check_tick_and_lot(case: Case) -> Denial | None:
             limit=f"{instrument.lot_size.normalize():f}",
             observed=f"{intent.quantity:f}",
         )
-    if intent.time_in_force in AUCTIONS and intent.quantity % 1:
+    if intent.time_in_force != TimeInForce.DAY and intent.quantity % 1:
         return Denial(
-            DenialCode.INVALID_QUANTITY, "auctions take whole shares", limit="1", observed=f"{intent.quantity:f}"
+            DenialCode.INVALID_QUANTITY,
+            f"only day orders may be for a part of a share, {intent.time_in_force} takes whole shares",
+            limit="1",
+            observed=f"{intent.quantity:f}",
         )
     for price in (intent.limit_price, intent.stop_price):
         if price is None:

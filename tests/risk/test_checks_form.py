@@ -132,12 +132,12 @@ def test_lots(quantity, lot, fractionable, passes):
     assert code_of(denial) == (None if passes else DenialCode.INVALID_QUANTITY)
 
 
-@pytest.mark.parametrize("tif", [TimeInForce.OPG, TimeInForce.CLS])
-@pytest.mark.parametrize(("quantity", "passes"), [("1.5", False), ("2", True)])
-def test_auctions_take_whole_shares(tif, quantity, passes):
+@pytest.mark.parametrize("tif", list(TimeInForce))
+@pytest.mark.parametrize(("quantity", "is_whole"), [("1.5", False), ("2", True)])
+def test_only_day_orders_are_for_parts_of_a_share(tif, quantity, is_whole):
     intent = make_intent(quantity=D(quantity), time_in_force=tif)
     case = make_case(instrument=make_instrument(fractionable=True), intent=intent)
-    assert (check_tick_and_lot(case) is None) is passes
+    assert (check_tick_and_lot(case) is None) is (is_whole or tif == TimeInForce.DAY)
 
 
 @pytest.mark.parametrize(
