@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from execution.brokers.conversions import limit_at_broker
 from execution.errors import OrderNotOpen
 from execution.models import Account, Order, Strategy
 from execution.services.cancels import cancel_open_orders, request_cancel
@@ -49,6 +50,7 @@ def order(request: HttpRequest, order_id: int) -> HttpResponse:
         "case": found.decision.case,
         "denials": found.decision.denials,
         "uses": judged_uses(found.decision.case),
+        "limit_at_broker": limit_at_broker(found),
     }
     return render(request, "ops_console/order.html", context)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from execution.alpaca_wire.conversions import converted_stop_limit
 from execution.alpaca_wire.errors import WireError
 from execution.alpaca_wire.orders import OrderBody
 from execution.emulator.faults import FaultKind
@@ -13,7 +14,6 @@ from execution.emulator.venue.admission import judge
 from execution.emulator.venue.life import become_new, end_order, force_fill
 from execution.emulator.venue.orders import Group, VenueOrder
 from execution.emulator.venue.state import VenueState, span
-from execution.emulator.venue.values import converted_stop_limit
 from execution.matching.groups import open_group
 from execution.matching.orders import WorkingOrder
 from marketdata.calendar import POST_MARKET, latest_session, market_phase, session_close, trading_date

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
+from execution.alpaca_wire.conversions import converted_stop_limit
 from execution.alpaca_wire.errors import unprocessable
 from execution.alpaca_wire.orders import OrderBody
 from execution.emulator.venue.orders import held_once
 from execution.emulator.venue.state import VenueState
-from execution.matching.pricing import tick_size
 
 ZERO = Decimal(0)
 MARKET_BUY_COLLAR = Decimal("1.025")
 SHORT_COLLAR = Decimal("1.03")
-STOP_COLLAR_LOW, STOP_COLLAR_HIGH = Decimal("1.04"), Decimal("1.025")
-STOP_COLLAR_FROM = Decimal(50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +27,6 @@ class Need:
     def amount(self) -> Decimal:
         """Return the buying power."""
         return self.quantity * self.price
-
-
-def converted_stop_limit(stop_price: Decimal) -> Decimal:
-    """Return the limit that a buy stop works with: 4% above a stop below $50, 2.5% above any other, a tick up."""
-    collar = STOP_COLLAR_LOW if stop_price < STOP_COLLAR_FROM else STOP_COLLAR_HIGH
-    limit = stop_price * collar
-    return limit.quantize(tick_size(limit), rounding=ROUND_CEILING)
 
 
 def need_of(state: VenueState, body: OrderBody) -> Need:
