@@ -59,16 +59,14 @@ class Tape:
         """Return what is new since the call before, oldest first."""
         messages: list[Message] = []
         for quote in quotes:
-            before = self._seen.get(quote.symbol)
-            if quote != before:
+            if quote != self._seen.get(quote.symbol):
                 self._seen[quote.symbol] = quote
-                messages += self._printed(quote, before)
+                messages += self._printed(quote)
         return messages + self._finished_minutes(now)
 
-    def _printed(self, quote: QuoteUpdate, before: QuoteUpdate | None) -> list[Message]:
-        messages: list[Message] = []
-        if before is None or (quote.bid, quote.ask) != (before.bid, before.ask):
-            messages.append(quote_message(quote))
+    def _printed(self, quote: QuoteUpdate) -> list[Message]:
+        # A quote is told again when only its time is new: REST tells that time, and the two must not contradict.
+        messages = [quote_message(quote)]
         if quote.last is not None:
             messages += self._finished_minutes(quote.at, symbol=quote.symbol)
             self._trades += 1
