@@ -79,6 +79,8 @@ class Listener:
         self._since: timedelta | None = None
         """Loop time since which the present connection listens."""
         self._distrusted_at: timedelta | None = None
+        self._silence = ""
+        """Why the stream is not believed."""
 
     @property
     def state(self) -> StreamState:
@@ -129,7 +131,7 @@ class Listener:
             self._trust()
         else:
             self._distrusted_at = loop_time()
-            self._state, self._problem = S.MUTE, "connected anew after a silence; it has not told anything yet"
+            self._state, self._problem = S.MUTE, f"{self._silence}; connected anew, nothing told yet"
         log.info("stream_listens")
         self._on_listening()
 
@@ -139,7 +141,7 @@ class Listener:
     def _lose(self, lost: StreamLost, *, pause_text: str) -> None:
         self._since = None
         if isinstance(lost, StreamMute):
-            self._distrusted_at, self._state = loop_time(), S.MUTE
+            self._distrusted_at, self._state, self._silence = loop_time(), S.MUTE, lost.reason
         else:
             self._state = S.REFUSED if isinstance(lost, StreamRefused) else S.DOWN
         self._problem = f"{lost.reason}; next try after {pause_text}"
