@@ -12,7 +12,7 @@ from execution.services.dispatch import dispatch_once
 from execution.services.recovery import resolve_unanswered
 from execution.services.reports import apply_reports
 from tests.execution.brokers.alpaca.emulated import Ticker
-from tests.factories import WALL_NOW
+from tests.factories import WALL_NOW, D
 
 POST = {"method": "POST", "path": "/v2/orders"}
 TAKEN = [
@@ -31,6 +31,8 @@ NOT_TAKEN = [
     FaultKind.UNAUTHORIZED,
     FaultKind.RATE_LIMITED,
 ]
+RESTING: dict[str, Any] = {"order_type": "limit", "limit_price": D(99)}
+"""Terms of an order that the broker takes and the market does not meet."""
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Line:
     def round(self) -> None:
         """Do what the dispatcher does, half a minute after the last time."""
         self.settle()
-        apply_reports(account=self.account, broker=self.broker, wall_now=self.wall)
+        self.hear()
 
     def settle(self) -> None:
         """Ask about what is open and send what waits; the stream is silent."""
@@ -70,3 +72,15 @@ class Line:
 
     def order(self) -> Order:
         return Order.objects.get()
+
+    def hear(self) -> None:
+        """Take what the broker has told into the book."""
+        apply_reports(account=self.account, broker=self.broker, wall_now=self.wall)
+
+    def refusals(self) -> list[str]:
+        """Return what the venue said to what it did not take."""
+        return [entry.data["message"] for entry in self.emulator.log.entries(kind="refused")]
+
+
+def named(name: str) -> Order:
+    return Order.objects.select_related("account__feed", "instrument", "strategy").get(client_order_id=name)
