@@ -109,13 +109,25 @@ def test_the_same_wish_on_both_sides_of_midnight_utc_is_one_order(line: Line) ->
     assert (line.posts(), len(line.submitted())) == (1, 1)
 
 
-@pytest.mark.parametrize("price", ["100.005", "100.001"])
-def test_a_price_between_two_cents_never_leaves(line: Line, price: str) -> None:
-    """Case 15: from a dollar up prices have two decimals; nothing is rounded silently."""
+@pytest.mark.parametrize(
+    ("market", "price", "leaves"),
+    [
+        ("100", "100.01", True),
+        ("100", "100.005", False),
+        ("1", "1.0001", False),
+        ("0.50", "0.4999", True),
+        ("0.50", "0.49995", False),
+    ],
+)
+def test_a_price_off_the_tick_never_leaves(line: Line, market: str, price: str, leaves: bool) -> None:
+    """Case 15: two decimals from a dollar up, four below it; nothing is rounded silently."""
+    make_quote(line.account.feed, last=market)
+    line.emulator.tick("AAPL", last=D(market))
     result = submit(line.account, order_type="limit", limit_price=D(price))
-    assert [denial.code.value for denial in result.denials] == ["INVALID_PRICE"]
+    assert [denial.code.value for denial in result.denials] == ([] if leaves else ["INVALID_PRICE"])
     line.dispatch()
-    assert line.posts() == 0
+    told = [entry.data["limit_price"] for entry in line.emulator.log.entries(kind="submitted")]
+    assert (told, line.refusals()) == ([D(price)] if leaves else [], [])
 
 
 def test_a_tick_that_only_we_believe_in_ends_in_a_refusal_that_holds_nothing(line: Line) -> None:
