@@ -12,10 +12,15 @@ from execution.brokers.base import BrokerNotConfigured
 from execution.emulator.faults import Fault, FaultKind
 from execution.emulator.server import RunningEmulator
 from execution.emulator.venue import VenueSettings
+from execution.emulator.venue.life import force_fill
 from execution.models import Account, BrokerLink, Order
 from execution.services.broker_identity import verify_identity
+from execution.services.cancels import request_cancel
+from execution.services.dispatch import dispatch_once
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account
+from execution.types import DispatchReport
+from risk.types import Side
 from tests.execution.brokers.alpaca.emulated import broker_at, emulator_at
 from tests.factories import MARKET_AT, WALL_NOW, D, allow_bursts, make_account, make_order
 from trading.management.commands import run_dispatcher
@@ -200,3 +205,40 @@ def test_a_long_queue_does_not_keep_the_process_from_its_other_work(
     for _ in range(3):
         command.round()
     assert (posts(emulator), command.more) == (3, False)
+
+
+def test_an_exit_is_judged_on_what_was_told_until_now(
+    account: Account, broker: AlpacaBroker, emulator: RunningEmulator
+) -> None:
+    waiting_orders(account, broker, 0)
+    for name, fields in (("hold", {}), ("sell", {"side": Side.SELL, "order_type": "limit", "limit_price": D(105)})):
+        make_order(account, client_order_id=name, **fields)
+        run_once()
+    run_once()
+    command = run_dispatcher.Command()
+    command.handle(once=True)
+    sold = Order.objects.get(client_order_id="sell")
+    request_cancel(order=sold, operator="ann", wall_now=WALL_NOW)
+    command.round()
+    make_order(account, client_order_id="exit", side=Side.SELL, reduce_only=True)
+    state = emulator.venue.state
+    emulator.call(lambda: force_fill(state, state.orders.get(sold.broker_order_id), D(10), state.moment(), D(105)))
+    command.round()
+    assert dict(Order.objects.values_list("client_order_id", "status"))["exit"] == "denied"
+    assert posts(emulator) == 2
+
+
+def test_a_process_that_is_told_to_stop_sends_nothing_more(
+    account: Account, broker: AlpacaBroker, emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_orders(account, broker, 3)
+    command = run_dispatcher.Command()
+
+    def send_and_be_told(**fields: Any) -> DispatchReport:
+        command.stopping.set()  # as a signal does, while the broker is being called
+        return dispatch_once(**fields)
+
+    monkeypatch.setattr(run_dispatcher, "dispatch_once", send_and_be_told)
+    command.handle(once=True)
+    assert posts(emulator) == 1
+    assert sorted(Order.objects.values_list("status", flat=True)) == ["accepted", "pending", "pending"]

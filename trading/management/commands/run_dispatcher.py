@@ -116,10 +116,12 @@ class Command(WorkerCommand):
     def _send(self, account: Account, broker: Broker) -> None:
         """Send cancels and orders until nothing is left to do or there is something else to look at.
 
-        The second lock follows right after the cancels of a kill switch.
+        What was told meanwhile is booked before each look: an exit must not be judged on a position that is gone. The
+        second lock follows right after the cancels of a kill switch.
         """
         until = wall_now() + SENDING_AT_MOST
         while not self.stopping.is_set():
+            apply_reports(account=account, broker=broker, wall_now=wall_now())
             report = dispatch_once(account=account, broker=broker, wall_now=wall_now())
             self.sent += report.sent
             keep_second_lock(account=account, broker=broker, wall_now=wall_now())
