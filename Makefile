@@ -11,6 +11,8 @@ PIP := $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-
 NO_SERVERS := PORTCULLIS_NO_SERVERS=1
 FROM ?= 2012-01-03
 TO ?= 2013-03-01
+N ?= 200
+SEED ?= 7
 
 export PYTHONUNBUFFERED := 1
 
@@ -57,8 +59,8 @@ lint: $(READY_DEV) ## ruff, its formatter, mypy
 	@$(VENV)/bin/ruff format --check .
 	@$(NO_SERVERS) $(VENV)/bin/mypy .
 
-soak: ## a long run under faults
-	@echo "make soak: not built yet" >&2; exit 2
+soak: $(READY) ## the fault proofs many times over: N=200 lost answers of each kind; SEED=, ARGS=
+	@SOAK_N=$(N) SOAK_SEED=$(SEED) $(PY) -m pytest --show-capture=no tests/faults/test_lost_answers.py $(ARGS)
 
 parity: ## features against Qlib's
 	@echo "make parity: not built yet" >&2; exit 2

@@ -1,6 +1,7 @@
 """Both ways to an emulator: `line` with clocks that stand still, `desk` with the real stream and cross-check."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -29,3 +30,19 @@ def line() -> Iterator[Line]:
     ):
         recover_account(account=account, broker=broker, wall_now=WALL_NOW)
         yield Line(account, emulator, broker, ticker)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many times each proof was tried and how often it failed, also when all went well."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    proofs = [told for report in reports for name, told in report.user_properties if name == "proof"]
+    if not proofs:
+        return
+    for proof in proofs:
+        terminalreporter.write_line(f"{_line(proof)} ({proof['more']})")
+    sums = {name: sum(proof[name] for proof in proofs) for name in ("n", "failures", "seconds")}
+    terminalreporter.write_line(_line({"name": "total"} | sums))
+
+
+def _line(proof: dict[str, Any]) -> str:
+    return f"{proof['name']}: n={proof['n']}, failures={proof['failures']}, seconds={proof['seconds']:.0f}"

@@ -1,0 +1,75 @@
+"""What the broker's log says of the orders that a desk wanted: there once, on the same terms, and filled as booked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from execution.emulator.faults import FaultKind
+from execution.models import Fill, Order
+from tests.execution.updates.line_cases import Desk
+
+LOST, OTHER = "lost-", "other-"
+"""How the ids of orders begin whose answers get lost, and of the others."""
+
+
+@dataclass
+class Outcome:
+    """What the broker's log says in the end of the orders that the desk wanted."""
+
+    lost_answers: int = 0
+    wanted: int = 0
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+    other_terms: list[str] = field(default_factory=list)
+    sent_again: int = 0
+    crashes: int = 0
+    faults: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def failures(self) -> int:
+        """Return how many orders are not there exactly once, as they were wanted."""
+        return len(self.lost) + len(self.doubled) + len(self.strangers) + len(self.other_terms)
+
+
+def reckon(desk: Desk, kind: FaultKind, *, crashes: int = 0) -> Outcome:
+    """Compare what was wanted with what the broker took, by its own log."""
+    entries = desk.emulator.call(desk.emulator.log.entries)
+    submitted = [entry.data for entry in entries if entry.kind == "submitted"]
+    taken = Counter(data["client_order_id"] for data in submitted)
+    orders = {order.client_order_id: order for order in Order.objects.filter(account=desk.account)}
+    known = {name for name, order in orders.items() if order.broker_order_id}
+    must = known | {name for name in orders if name.startswith(LOST)}
+    faults = Counter((entry.data["fault"], entry.data["where"]) for entry in entries if entry.kind == "fault")
+    again = [e for e in entries if e.kind == "refused" and "must be unique" in e.data["message"]]
+    return Outcome(
+        lost_answers=faults[kind.value, "POST /v2/orders"],
+        wanted=len(orders),
+        lost=sorted(must - set(taken)),
+        doubled=[name for name, times in taken.items() if times > 1],
+        strangers=sorted(set(taken) - known),
+        other_terms=[
+            data["client_order_id"]
+            for data in submitted
+            if data["client_order_id"] in orders and not _same(orders[data["client_order_id"]], data)
+        ],
+        sent_again=len(again),
+        crashes=crashes,
+        faults=faults,
+    )
+
+
+def fills(desk: Desk) -> tuple[Counter[tuple[Any, ...]], Counter[tuple[Any, ...]]]:
+    """Return every execution as the book has it, and as the broker's log has it."""
+    mine = Fill.objects.filter(account=desk.account)
+    ours = mine.values_list("order__client_order_id", "side", "quantity", "price")
+    log = desk.emulator.call(desk.emulator.log.fills)
+    return Counter(ours), Counter((f.client_order_id, f.side, f.quantity, f.price) for f in log)
+
+
+def _same(order: Order, taken: Mapping[str, Any]) -> bool:
+    wanted = (order.side, order.quantity, order.limit_price, order.time_in_force)
+    return wanted == tuple(taken[name] for name in ("side", "quantity", "limit_price", "time_in_force"))
