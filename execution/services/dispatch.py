@@ -29,8 +29,11 @@ from execution.brokers.base import (
 from execution.models import Account, BrokerLink, Order, OrderEvent, Position
 from execution.services import legs, successors
 from execution.services.booking import learn_broker_id
+from execution.services.cancel_turns import Turns
+from execution.services.broker_identity import NETWORK_MODES
 from execution.services.in_flight import sending
 from execution.services.journal import Journal
+from execution.services.refusals import MOST, refused_too_often
 from execution.states import OrderStatus
 from execution.types import DispatchReport
 from marketdata import calendar
@@ -44,6 +47,7 @@ DISPATCH, BROKER = OrderEvent.Source.DISPATCH, OrderEvent.Source.BROKER
 ACTOR = "dispatcher"
 SESSION_OVER = "session_over"
 BROKER_BLOCKED = "BROKER_BLOCKED"
+REFUSED_TOO_OFTEN = "REFUSED_TOO_OFTEN"
 CODE_LENGTH = 64
 MAX_UNREACHABLE = 3
 """So many cancels in one round find nobody there before the rest of them waits."""
@@ -60,15 +64,19 @@ class Claim:
     has_groups: bool = False
 
 
-def dispatch_once(*, account: Account, broker: Broker, wall_now: datetime, limit: int = 100) -> DispatchReport:
+def dispatch_once(
+    *, account: Account, broker: Broker, wall_now: datetime, limit: int = 100, with_cancels: bool = True
+) -> DispatchReport:
     """Send all waiting cancels, then at most `limit` pending orders, and no more than the broker takes at once.
 
-    While the broker wants a pause only cancels go. Broker calls run outside every transaction. The account and its feed
+    While the broker wants a pause only cancels go; without `with_cancels` somebody else sends these. Broker calls run outside every transaction. The account and its feed
     are read anew, because the caller's copies may be old.
     """
     account = Account.objects.select_related("feed").get(pk=account.pk)
     market_at = account.feed.market_now(wall_now)
-    cancels = send_cancels(account=account, broker=broker, wall_now=wall_now, market_at=market_at)
+    cancels = 0
+    if with_cancels:
+        cancels = send_cancels(account=account, broker=broker, wall_now=wall_now, market_at=market_at)
     waiting = Order.objects.filter(account=account, status=OrderStatus.PENDING)
     if broker.pause_seconds > 0 or not waiting.exists():
         return DispatchReport(cancels_sent=cancels)
@@ -162,10 +170,12 @@ class _Stops:
         breaker: BreakerState = BreakerState.OPEN,
         *,
         blocked: bool = False,
+        is_remote: bool = False,
     ) -> None:
         self._halted = halted
         self._breaker = breaker
         self._blocked = blocked
+        self._is_remote = is_remote
 
     def refusal(self, journal: Journal, order: Order) -> tuple[str, str] | None:
         """Return the code and message that keep the order from being sent."""
@@ -179,6 +189,8 @@ class _Stops:
             return BROKER_BLOCKED, "the broker has blocked trading: only orders that reduce a position are sent"
         if order.reduce_only and not reduces:
             return DenialCode.REDUCE_ONLY.value, "it would no longer reduce the position"
+        if self._is_remote and refused_too_often(order, journal.wall_now):
+            return REFUSED_TOO_OFTEN, f"the broker has refused {MOST} orders of this name within a minute: wait one"
         return None
 
 
@@ -193,7 +205,8 @@ def _stops(account: Account, wall_now: datetime) -> _Stops:
     engaged = {status.scope for status in kill_switch_status() if status.engaged}
     scopes = frozenset("account" if scope == account.scope else scope for scope in engaged)
     blocked = BrokerLink.objects.filter(account=account, trading_blocked=True).exists()
-    return _Stops(scopes, breaker_status(account.scope, wall_now).state, blocked=blocked)
+    is_remote = account.mode in NETWORK_MODES
+    return _Stops(scopes, breaker_status(account.scope, wall_now).state, blocked=blocked, is_remote=is_remote)
 
 
 def request_of(order: Order, held: tuple[LegRequest, ...] = ()) -> OrderRequest:
@@ -315,22 +328,30 @@ def record_answer(journal: Journal, order: Order, answer: BrokerOrder | BrokerEr
     return "unknown"
 
 
-def send_cancels(*, account: Account, broker: Broker, wall_now: datetime, market_at: datetime) -> int:
+def send_cancels(
+    *, account: Account, broker: Broker, wall_now: datetime, market_at: datetime, turns: Turns | None = None
+) -> int:
     """Send every cancel that was asked for and not sent yet; returns how many reached the broker.
 
     A kill switch does not stop cancels, nor does anything else. An order whose submit has no answer yet is asked for by
     its client_order_id, again and again until the broker knows it. While nobody answers, the rest waits for the next
-    round, so that a line that hangs does not keep the whole dispatcher.
+    round, so that a line that hangs does not keep the whole dispatcher; with `turns` those that failed come last then.
     """
+    turns = Turns() if turns is None else turns
     waiting = Order.objects.filter(account=account, status=OrderStatus.PENDING_CANCEL, cancel_sent_at__isnull=True)
     sent = failures = 0
-    for order in list(waiting.order_by("pk")):
+    for order in turns.due(waiting, wall_now=wall_now):
         try:
-            sent += _send_cancel(broker, order, wall_now=wall_now, market_at=market_at)
+            was_sent = _send_cancel(broker, order, wall_now=wall_now, market_at=market_at)
         except BrokerUnreachable:
-            failures += 1
-            if failures == MAX_UNREACHABLE:
-                break
+            was_sent, failures = False, failures + 1
+        if was_sent:
+            turns.sent(order)
+        else:
+            turns.failed(order, wall_now=wall_now)
+        sent += was_sent
+        if failures == MAX_UNREACHABLE:
+            break
     return sent
 
 

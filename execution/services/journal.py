@@ -20,6 +20,7 @@ from execution import reservation
 from execution.errors import IllegalTransition
 from execution.models import Account, CashEntry, Fill, Order, OrderEvent, Position
 from execution.services.bulk import write_back
+from execution.services.refusals import note_refusal
 from execution.signals import orders_changed, positions_changed
 from execution.states import OPEN, OrderStatus, may_follow
 
@@ -123,6 +124,8 @@ class Journal:
         if filled is not None:
             order.filled_quantity, order.average_fill_price = filled, average_price
         order.closed_at = None if to in OPEN else order.closed_at or self.wall_now
+        if to == OrderStatus.REJECTED:
+            note_refusal(order, self.wall_now)
         order.event_count += 1
         self._move_reservation(order, before)
         self._touched_orders.add(order.pk)

@@ -1,5 +1,6 @@
 """Nothing leaves that should not: after the switch, after a refusal, while the rate is used up, in a loop."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -183,6 +184,38 @@ def test_a_loop_that_is_refused_by_the_broker_does_not_hammer_it(line: Line) -> 
         submit(line.account, client_order_id=f"n{number}")
         line.dispatch()
     assert (line.posts(), line.submitted()) == (1, [])
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_loop_of_exits_that_the_broker_refuses_is_held_up_for_a_minute(line: Line, named: bool) -> None:
+    """Case 40: exits pass the limits on pace, so the fifth refusal within a minute is the last that is asked for."""
+    make_order(line.account, client_order_id="hold")
+    line.round()
+    line.emulator.call(lambda: line.emulator.venue.block(trading_blocked=True))
+    before = line.posts()
+    for number in range(30):
+        submit(line.account, client_order_id=f"n{number}" if named else "", side=Side.SELL, reduce_only=True)
+        line.dispatch()
+    assert line.posts() == before + 5
+    newest = Order.objects.latest("pk")
+    assert (newest.status, newest.error_code) == ("denied", "REFUSED_TOO_OFTEN")
+    assert position_of(line.account).open_order_count == 0
+    line.emulator.call(lambda: line.emulator.venue.block(trading_blocked=False))
+    line.wall += timedelta(minutes=1)
+    submit(line.account, client_order_id="later", side=Side.SELL, reduce_only=True)
+    line.round()
+    assert Order.objects.get(client_order_id="later").status == "filled"
+
+
+def test_a_loop_that_is_rejected_after_it_was_taken_is_held_up_as_well(line: Line) -> None:
+    """Case 40: what counts is that the broker has refused, not when it said so."""
+    allow_bursts()
+    line.goes_wrong(FaultKind.REJECT_LATER, match={}, times=None)
+    for number in range(10):
+        submit(line.account, client_order_id=f"n{number}")
+        line.dispatch()
+        apply_reports(account=line.account, broker=line.broker, wall_now=line.wall)
+    assert (line.posts(), statuses()) == (5, {"rejected", "denied"})
 
 
 def test_a_slow_loop_ends_at_the_position_limit(line: Line) -> None:
