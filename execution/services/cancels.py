@@ -44,15 +44,18 @@ def cancel_open_orders(
     """Cancel every open order of the account that matches; cancels are never refused by the kill switch.
 
     Returns how many were canceled before they were sent, how many the dispatcher has to cancel at the broker, and the
-    ids of both. Locks: orders (by pk), positions.
+    ids of both. A match of one that is being replaced is one of both. Locks: orders (by pk), positions.
     """
     with transaction.atomic():
+        matching = orders & Q(account_id=account.pk, status__in=sorted(OPEN))
         journal = Journal.lock(
-            orders=orders & Q(account_id=account.pk, status__in=sorted(OPEN)),
+            orders=successors.with_partners(matching),
             market_at=account.feed.market_now(wall_now),
             wall_now=wall_now,
         )
-        canceled = _cancel_all(journal, list(journal.orders.values()), operator, reason)
+        # Some have ended while their lock was waited for, and the other of a pair may be over.
+        still_open = [order for order in journal.orders.values() if order.status in OPEN]
+        canceled = _cancel_all(journal, still_open, operator, reason)
         journal.save()
         if canceled:
             _wake(account.pk)

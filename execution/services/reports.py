@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from execution.brokers.base import Broker, BrokerReport
 from execution.errors import IllegalTransition, OrderUnstorable
@@ -85,11 +85,14 @@ class _Named:
 
 
 def _orders_of(account_id: int, reports: Sequence[BrokerReport]) -> Q:
+    """Match what the reports are about, with the other of a pair: the end of one may let the other work on."""
     ids = {report.client_order_id for report in reports}
     wanted = Q(account_id=account_id, client_order_id__in=ids)
-    if Order.objects.filter(wanted).count() < len(ids) and (named := legs.named_by_broker(account_id, reports)):
-        return wanted | Q(pk__in=named)
-    return wanted
+    found = Order.objects.order_by().filter(wanted)
+    counts = found.aggregate(all=Count("pk"), paired=Count("pk", filter=successors.MAY_BE_PAIRED))
+    if counts["all"] < len(ids) and (named := legs.named_by_broker(account_id, reports)):
+        wanted |= Q(pk__in=named)
+    return successors.with_partners(wanted) if counts["paired"] else wanted
 
 
 def _understood(account: Account, named: _Named, reports: list[BrokerReport]) -> list[BrokerReport]:

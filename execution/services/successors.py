@@ -39,6 +39,7 @@ REPLACE_REJECTED = "replace_rejected"
 # Statuses in which a replacement may still reach the original, or has reached it without our knowing.
 REPLACEABLE = frozenset({OrderStatus.PENDING_REPLACE, OrderStatus.REPLACED})
 MAY_HAVE_SUCCESSOR = REPLACEABLE | {OrderStatus.PENDING_CANCEL}
+MAY_BE_PAIRED = Q(total_quantity__isnull=False) | Q(status__in=sorted(MAY_HAVE_SUCCESSOR))
 
 FILLED_IN_CHAIN = """
 WITH RECURSIVE chain AS (

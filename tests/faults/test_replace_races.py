@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection
+from django.db.models import Q
 
 from execution.errors import ReplaceRefused
 from execution.gateway import statements
 from execution.models import Account, Order, Position
 from execution.selectors import reservation_drift
-from execution.services.cancels import request_cancel
+from execution.services.cancels import cancel_open_orders, request_cancel
 from execution.services.dispatch import claim_pending
 from execution.states import OPEN, OrderStatus
 from risk.types import OrderType
@@ -187,4 +188,50 @@ def test_a_cancel_that_waited_for_the_request_finds_the_successor() -> None:
         future.result(timeout=10)
     successor = Order.objects.get(account=account, client_order_id="one-R1")
     assert [again(order).status, successor.status] == ["pending_cancel", "canceled"]
+    assert_books_balance(account)
+
+
+def while_another_holds(held_order: Order, work: Callable[[], Any]) -> None:
+    """Do the work in a thread that has to wait for an order which another transaction holds."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    def hold() -> None:
+        Order.objects.select_for_update(no_key=True).get(pk=held_order.pk)
+
+    with ThreadPoolExecutor(1) as pool:
+        with in_another_transaction(hold):
+            future = pool.submit(run)
+            wait_until_somebody_waits()
+        future.result(timeout=10)
+
+
+def test_a_refusal_that_is_booked_while_somebody_holds_the_original_lets_it_work_on() -> None:
+    account, broker = desk()
+    order = resting(account, broker)
+    successor = successor_of(order, quantity=D(60))
+    broker.concludes = False
+    dispatch(account, broker)
+    recorded(account, broker)
+    broker.end(successor.client_order_id, "rejected", "not in time")
+    while_another_holds(order, lambda: recorded(account, broker))
+    assert [again(order).status, again(successor).status] == ["accepted", "rejected"]
+    assert Position.objects.get(account=account).open_buy_quantity == 100
+    assert_books_balance(account)
+
+
+def test_a_cancel_that_matches_the_successor_alone_is_for_both_whoever_holds_the_original() -> None:
+    account, broker = desk()
+    order = resting(account, broker)
+    successor = successor_of(order, quantity=D(60))
+    while_another_holds(
+        order,
+        lambda: cancel_open_orders(orders=Q(pk=successor.pk), account=account, operator="ann", wall_now=WALL_NOW),
+    )
+    assert [again(order).status, again(successor).status] == ["pending_cancel", "canceled"]
+    assert Position.objects.get(account=account).open_buy_quantity == 100
     assert_books_balance(account)
