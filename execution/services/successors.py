@@ -38,6 +38,9 @@ TOTAL_FILLED = "total_filled"
 REPLACE_REJECTED = "replace_rejected"
 # Statuses in which a replacement may still reach the original, or has reached it without our knowing.
 REPLACEABLE = frozenset({OrderStatus.PENDING_REPLACE, OrderStatus.REPLACED})
+# Where an original stands that has given way: late fills may have made it whole.
+GAVE_WAY = frozenset({OrderStatus.REPLACED, OrderStatus.FILLED})
+FILLED_THE_REST = "the order that it replaced has filled the rest of the total"
 MAY_HAVE_SUCCESSOR = REPLACEABLE | {OrderStatus.PENDING_CANCEL}
 MAY_BE_PAIRED = Q(total_quantity__isnull=False) | Q(status__in=sorted(MAY_HAVE_SUCCESSOR))
 
@@ -165,7 +168,7 @@ class Pairs:
         for original, successor in self.of(order):
             if successor.status not in OPEN:
                 self._step_back(original, successor)
-            elif not self._end(original, successor):
+            elif not self._end(original, successor, own=order is successor):
                 self._hold(original, successor, prices_too=order is original and original.status not in OPEN)
 
     def told(self, order: Order, report: BrokerReport) -> None:
@@ -207,23 +210,36 @@ class Pairs:
             reason += f": {successor.error_message}"
         self._journal.step(original, back, source=SYSTEM, detail={"reason": reason})
 
-    def _end(self, original: Order, successor: Order) -> bool:
-        """End a successor that has nothing left to do, and tell whether it was so."""
+    def _end(self, original: Order, successor: Order, *, own: bool) -> bool:
+        """End a successor that has nothing left to do, and tell whether it was so.
+
+        `own` says that the successor itself has moved: a fill of its own tells the broker as well that nothing is left.
+        After a late fill of its original the broker may still let it trade, so its end is asked for there.
+        """
         status = OrderStatus(original.status)
         if successor.status == OrderStatus.PENDING:
             if status in OPEN or status in REPLACEABLE:
                 return False
             return self._cancel(successor, ORIGINAL_OVER, f"the order that it was to replace is {status}")
-        if status != OrderStatus.REPLACED or successor.status == OrderStatus.PENDING_REPLACE:
+        if status not in GAVE_WAY or successor.status in (OrderStatus.PENDING_REPLACE, OrderStatus.PENDING_CANCEL):
             return False
         if self._rest(original, successor) > 0:
             return False
-        return self._cancel(successor, TOTAL_FILLED, "the order that it replaced has filled the rest of the total")
+        if own and successor.filled_quantity:
+            return self._cancel(successor, TOTAL_FILLED, FILLED_THE_REST)
+        self._cancel_at_broker(successor)
+        return False
 
     def _cancel(self, successor: Order, code: str, reason: str) -> bool:
         successor.error_code, successor.error_message = code, reason
         self._journal.step(successor, OrderStatus.CANCELED, source=SYSTEM, detail={"code": code, "reason": reason})
         return True
+
+    def _cancel_at_broker(self, successor: Order) -> None:
+        successor.error_code, successor.error_message = TOTAL_FILLED, FILLED_THE_REST
+        successor.cancel_requested_at, successor.cancel_sent_at = self._journal.wall_now, None
+        detail = {"code": TOTAL_FILLED, "reason": FILLED_THE_REST}
+        self._journal.step(successor, OrderStatus.PENDING_CANCEL, source=SYSTEM, detail=detail)
 
     def _rest(self, original: Order, successor: Order) -> Decimal:
         """Return what is left of the successor's total (shares), below 0 when the original was faster."""

@@ -166,12 +166,18 @@ def test_a_late_fill_of_the_replaced_original_is_booked_and_counts() -> None:
     assert_books_balance(account)
 
 
-def test_a_late_fill_that_reaches_the_total_ends_the_successor() -> None:
+@pytest.mark.parametrize(("filled", "end"), [(60, "replaced"), (100, "filled")])
+def test_a_late_fill_that_reaches_the_total_ends_the_successor_at_the_broker(filled: int, end: str) -> None:
     account, broker, original, successor = sent_pair()
     broker.conclude("one")
-    broker.fill("one", D(60))
     recorded(account, broker)
-    assert now(original, successor) == ["replaced", "canceled"]
+    broker.fill("one", D(filled))
+    recorded(account, broker)
+    assert now(original, successor) == [end, "pending_cancel"]
+    assert held(account)[0] == 60  # until the broker says that it is over, it may trade
+    dispatch(account, broker)
+    recorded(account, broker)
+    assert now(original, successor) == [end, "canceled"]
     assert held(account) == (0, 0, 0)
     assert_books_balance(account)
 
