@@ -208,6 +208,15 @@ def unknown_outcomes(account: Account, *, wall_now: datetime, older_than: timede
     ).select_related("strategy", "instrument")
 
 
+def late_cancels(account: Account, *, wall_now: datetime, older_than: timedelta) -> QuerySet[Order]:
+    """Return orders whose cancel was asked for longer ago than that and is not done, oldest first: they may fill."""
+    return (
+        open_orders(account)
+        .filter(status=OrderStatus.PENDING_CANCEL, cancel_requested_at__lt=wall_now - older_than)
+        .order_by("cancel_requested_at", "pk")
+    )
+
+
 def net_quantities(account: Account) -> dict[str, Decimal]:
     """Return the account's net shares by symbol, over all strategies, flat ones left out."""
     rows = Position.objects.filter(account=account).values_list("instrument__symbol").annotate(net=Sum("quantity"))
