@@ -3,14 +3,13 @@
 The same path runs at every start, after a crash or not, and while running for outcomes that stayed unknown.
 """
 
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
 from django.db.models import Q
 
-from execution.brokers.base import Broker, BrokerOrder, BrokerRejected
+from execution.brokers.base import Broker, BrokerOrder, BrokerRejected, BrokerUnavailable, BrokerUnreachable
 from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
 from execution.services import legs, successors
@@ -23,6 +22,8 @@ from execution.states import TERMINAL, OrderStatus
 log = structlog.get_logger(__name__)
 RECOVERY = OrderEvent.Source.RECOVERY
 COMPARISONS = 5
+GOES_BY_ITSELF = frozenset({"held", "pending_cancel"})
+"""A held leg goes with its entry; a cancel that the broker has taken is not sent twice."""
 
 
 def begin_recovery(*, account: Account) -> None:
@@ -113,15 +114,25 @@ def cancel_strays(*, account: Account, broker: Broker, at: datetime) -> int:
     """Cancel what is open at the broker although it is over in the book, because nobody else would; returns how many.
 
     An order that is not in the book at all belongs to somebody else and is left alone.
+    :raises BrokerError: the broker's list cannot be had, or nobody answers any more
     """
-    working = [each for order in broker.open_orders() for each in (order, *order.legs) if each.status != "held"]
+    open_orders = [each for order in broker.open_orders() for each in (order, *order.legs)]
+    working = [order for order in open_orders if order.status not in GOES_BY_ITSELF]
+    if not working:
+        return 0
     ours = Q(client_order_id__in=[order.client_order_id for order in working])
     theirs = Q(entry__isnull=False, broker_order_id__in=[order.broker_order_id for order in working])
     strays = Order.objects.filter(ours | theirs, account=account, status__in=sorted(TERMINAL))
     for order in strays:
         log.error("stray_order_canceled", order_id=order.pk, status=order.status)
-        with suppress(BrokerRejected):  # it has ended meanwhile
+        try:
             broker.cancel(client_order_id=order.client_order_id, broker_order_id=order.broker_order_id, at=at)
+        except BrokerRejected:
+            continue  # it has ended meanwhile
+        except BrokerUnreachable:
+            raise
+        except BrokerUnavailable as error:  # not now: one that is being replaced keeps no other
+            log.warning("stray_order_not_canceled", order_id=order.pk, reason=error.reason)
     return len(strays)
 
 

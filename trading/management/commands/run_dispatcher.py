@@ -21,6 +21,7 @@ from execution.services.recovery import (
 )
 from execution.services.reports import apply_reports
 from execution.services.second_lock import keep_second_lock
+from execution.services.sweep import sweep, sweep_interval
 from execution.services.wishes import fulfil_wishes
 from marketdata.clock import wall_now
 from trading.management.worker import WorkerCommand
@@ -50,6 +51,7 @@ class Command(WorkerCommand):
     verified = False
     verified_at: datetime | None = None
     resolved_at: datetime | None = None
+    swept_at: datetime | None = None
     look_again_after = LOOK_AGAIN_FIRST
     look_again_at = datetime.min.replace(tzinfo=UTC)
     complaint: tuple[str, datetime] | None = None
@@ -72,7 +74,7 @@ class Command(WorkerCommand):
     def start(self) -> None:
         """Listen, and settle what an earlier process left open; until that succeeds nothing leaves."""
         self.recovered = False
-        self.resolved_at = None
+        self.resolved_at = self.swept_at = None
         self.sent = 0
         with connection.cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
@@ -92,12 +94,13 @@ class Command(WorkerCommand):
         if not self._verified(account, broker):
             return
         if not self._recovered(account, broker):
-            keep_second_lock(account=account, broker=broker, wall_now=wall_now())
+            self._send(account, broker)  # cancels alone: nothing else leaves an account that is not reconciled
             return
         self._send(account, broker)
         # The answer to a cancel comes as a report: who pressed the kill switch should not wait for the next tick.
         apply_reports(account=account, broker=broker, wall_now=wall_now())
         self._resolve(account, broker)
+        self._sweep(account, broker)
 
     def wait(self) -> None:
         """Sleep until an order is stored, a second at most, and not at all while orders wait to be sent."""
@@ -212,3 +215,14 @@ class Command(WorkerCommand):
             return
         if resolved:
             apply_reports(account=account, broker=broker, wall_now=now)
+
+    def _sweep(self, account: Account, broker: Broker) -> None:
+        """Look now and then, and more often while something is stopped, for orders that should be over."""
+        now = wall_now()
+        if self.swept_at is not None and now - self.swept_at < sweep_interval(account):
+            return
+        self.swept_at = now
+        try:
+            sweep(account=account, broker=broker, wall_now=now)
+        except BrokerError as error:
+            log.warning("not_swept", account=account.name, reason=str(error))
