@@ -29,8 +29,8 @@ from execution.brokers.base import (
 from execution.models import Account, BrokerLink, Order, OrderEvent, Position
 from execution.services import legs, successors
 from execution.services.booking import learn_broker_id
-from execution.services.cancel_turns import Turns
 from execution.services.broker_identity import NETWORK_MODES
+from execution.services.cancel_turns import Turns
 from execution.services.in_flight import sending
 from execution.services.journal import Journal
 from execution.services.refusals import MOST, refused_too_often
@@ -69,8 +69,8 @@ def dispatch_once(
 ) -> DispatchReport:
     """Send all waiting cancels, then at most `limit` pending orders, and no more than the broker takes at once.
 
-    While the broker wants a pause only cancels go; without `with_cancels` somebody else sends these. Broker calls run outside every transaction. The account and its feed
-    are read anew, because the caller's copies may be old.
+    While the broker wants a pause only cancels go; without `with_cancels` somebody else sends these. Broker calls run
+    outside every transaction. The account and its feed are read anew, because the caller's copies may be old.
     """
     account = Account.objects.select_related("feed").get(pk=account.pk)
     market_at = account.feed.market_now(wall_now)
@@ -131,7 +131,9 @@ def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market
             expired += 1
         elif refusal is not None:
             order.error_code, order.error_message = refusal
-            journal.step(order, OrderStatus.DENIED, source=DISPATCH, actor=ACTOR, detail={"code": refusal[0]})
+            # One that was sent before and taken for lost may be at the broker after all, and then its fills are facts.
+            ends = OrderStatus.DENIED if order.submitted_at is None else OrderStatus.CANCELED
+            journal.step(order, ends, source=DISPATCH, actor=ACTOR, detail={"code": refusal[0]})
         elif reason := pairs.pointless(order):
             order.error_code, order.error_message = successors.ORIGINAL_OVER, reason
             journal.step(order, OrderStatus.CANCELED, source=DISPATCH, actor=ACTOR, detail={"reason": reason})
