@@ -16,7 +16,7 @@ from django.db.models import Q
 from execution.brokers.base import Broker, BrokerOrder, BrokerReport, LegRequest
 from execution.models import Account, Order, OrderEvent
 from execution.services.journal import Journal
-from execution.states import OrderStatus
+from execution.states import TERMINAL, OrderStatus
 
 log = structlog.get_logger(__name__)
 SYSTEM, OPERATOR = OrderEvent.Source.SYSTEM, OrderEvent.Source.OPERATOR
@@ -90,8 +90,12 @@ def is_shown(leg: Order, shown: BrokerOrder) -> bool:
 
 
 def awaits_names(account_id: int) -> bool:
-    """Tell whether a group was sent whose legs we do not know by the broker's names: a report may be about them."""
-    return Order.objects.filter(NAMELESS, account_id=account_id, entry__submitted_at__isnull=False).exists()
+    """Tell whether a group was sent whose legs we do not know by the broker's names: a report may be about them.
+
+    One that waits to be sent again is not at the broker, and may wait for as long as its account is closed.
+    """
+    sent = Order.objects.filter(NAMELESS, account_id=account_id, entry__submitted_at__isnull=False)
+    return sent.exclude(entry__status=OrderStatus.PENDING).exists()
 
 
 def named_by_broker(account_id: int, reports: Sequence[BrokerReport]) -> set[int]:
@@ -104,9 +108,12 @@ def named_by_broker(account_id: int, reports: Sequence[BrokerReport]) -> set[int
 
 
 def activated(journal: Journal, leg: Order) -> None:
-    """Send a cancel again that was asked for while the leg was held: a broker may refuse it until the leg works."""
-    if leg.leg_role and leg.status == OrderStatus.PENDING_CANCEL and leg.cancel_sent_at is not None:
-        leg.cancel_sent_at = None
+    """Send a cancel again that was asked for while the leg was held: a broker may refuse it until the leg works.
+
+    It is a new wish, so that the refusal of the one that is on its way at this moment is not taken for its answer.
+    """
+    if leg.leg_role and leg.status == OrderStatus.PENDING_CANCEL:
+        leg.cancel_requested_at, leg.cancel_sent_at = journal.wall_now, None
         journal.touch(leg)
 
 
@@ -143,23 +150,23 @@ def cancel_held(journal: Journal, leg: Order, *, operator: str, detail: dict[str
 def settle_legs(account_id: int, *, market_at: datetime, wall_now: datetime) -> int:
     """End the legs of entries that ended without having reached the broker; returns how many.
 
-    Also what a crash has left between the end of an entry and that of its legs. Locks: legs, positions.
+    Also what a crash has left between the end of an entry and that of its legs, and legs that the broker never showed:
+    of neither will anybody else tell the end. Locks: legs, positions.
     """
-    orphans = Q(
-        account_id=account_id,
-        status__in=WAITING,
-        total_quantity__isnull=True,
-        entry__status__in=UNSENT_ENDS,
-        entry__broker_order_id="",
-    )
+    waiting = Q(account_id=account_id, status__in=WAITING, total_quantity__isnull=True)
+    unsent = Q(entry__status__in=UNSENT_ENDS, entry__broker_order_id="")
+    unseen = Q(error_code=LEG_NOT_SHOWN, broker_order_id="", entry__status__in=sorted(TERMINAL))
     with transaction.atomic():
-        journal = Journal.lock(orders=orphans, market_at=market_at, wall_now=wall_now)
+        journal = Journal.lock(orders=waiting & (unsent | unseen), market_at=market_at, wall_now=wall_now)
         entries = Order.objects.in_bulk({leg.entry_id for leg in journal.orders.values() if leg.entry_id})
         for leg in journal.orders.values():
             entry = entries[leg.entry_id or 0]
             reason = f"its entry is {entry.status}" + (f": {entry.error_message}" if entry.error_message else "")
-            leg.error_code, leg.error_message = entry.error_code or ENTRY_OVER, reason
-            ends = OrderStatus(entry.status) if leg.status == OrderStatus.HELD else OrderStatus.CANCELED
+            was_seen = leg.error_code != LEG_NOT_SHOWN
+            if was_seen:
+                leg.error_code, leg.error_message = entry.error_code or ENTRY_OVER, reason
+            falls = was_seen and leg.status == OrderStatus.HELD
+            ends = OrderStatus(entry.status) if falls else OrderStatus.CANCELED
             journal.step(leg, ends, source=SYSTEM, detail={"reason": reason})
         journal.save()
     return len(journal.orders)

@@ -1,6 +1,7 @@
 """Legs are held, learn their names, begin to work, and end: with their group, and never alone by accident."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -215,6 +216,40 @@ def test_a_leg_that_the_broker_does_not_show_holds_up_nobody() -> None:
     assert {refused.reason for refused in RefusedReport.objects.all()} == {"unknown_order"}
 
 
+@pytest.mark.parametrize("ending", ["canceled", "rejected", "filled"])
+def test_a_leg_that_the_broker_never_showed_ends_with_its_entry(ending: str) -> None:
+    account, broker = desk()
+    broker.after_submit = lost
+    entry, profit, stop = group(account)
+    dispatch(account, broker)
+    recorded(account, broker)
+    broker.names.clear()
+    resolve_unanswered(account=account, broker=broker, wall_now=WALL_NOW)
+    request_cancel(order=again(stop), operator="ann", wall_now=WALL_NOW)
+    assert states([entry, profit, stop]) == ["accepted", "held", "pending_cancel"]
+    if ending == "filled":
+        broker.fill(entry.client_order_id, "10")
+    else:
+        broker.end(entry.client_order_id, ending)
+    recorded(account, broker)
+    resolve_unanswered(account=account, broker=broker, wall_now=WALL_NOW)
+    assert states([entry, profit, stop]) == [ending, "canceled", "canceled"]
+    assert {again(leg).error_code for leg in (profit, stop)} == {"leg_not_shown"}
+    assert_books_balance(account)
+
+
+def test_a_report_of_somebody_else_is_not_held_up_by_a_group_that_was_not_sent() -> None:
+    account, broker = desk()
+    broker.before_submit = away
+    orders = group(account)
+    dispatch(account, broker)
+    assert states(orders) == ["pending", "held", "held"]
+    broker.before_submit = None
+    broker.submit(replace(request_of(orders[0]), client_order_id="somebody else's"), at=MARKET_AT)
+    assert recorded(account, broker) == 1
+    assert RefusedReport.objects.get().reason == "unknown_order"
+
+
 def test_a_group_the_broker_never_got_is_sent_again_with_its_legs() -> None:
     account, broker = desk()
     orders = group(account)
@@ -224,6 +259,10 @@ def test_a_group_the_broker_never_got_is_sent_again_with_its_legs() -> None:
     dispatch(account, broker)
     assert states(orders) == ["accepted", "held", "held"]
     assert len(broker.orders) == 3
+
+
+def away(_request: object) -> None:
+    raise BrokerUnavailable("not now")
 
 
 def lost(_request: object) -> None:
@@ -428,6 +467,27 @@ def test_a_cancel_that_was_refused_while_the_leg_was_held_is_sent_again_when_it_
     recorded(account, broker)
     assert states(orders) == ["filled", "pending_cancel", "pending_cancel"]
     assert dispatch(account, broker).cancels_sent == 2
+    recorded(account, broker)
+    assert states(orders) == ["filled", "canceled", "canceled"]
+    assert_books_balance(account)
+
+
+def test_a_cancel_that_is_refused_while_the_leg_begins_to_work_is_sent_again() -> None:
+    account, broker = desk()
+    orders = sent(account, broker)
+    request_cancel(order=again(orders[1]), operator="ann", wall_now=WALL_NOW - timedelta(seconds=1))
+
+    def works_now(name: str) -> None:
+        broker.before_cancel = None
+        broker.fill(orders[0].client_order_id, "10")
+        broker.work(orders[0])
+        recorded(account, broker)
+        raise OrderNotCancelable(name, "held")
+
+    broker.before_cancel = works_now
+    dispatch(account, broker, wall_now=WALL_NOW + timedelta(seconds=1))
+    assert again(orders[1]).cancel_sent_at is None
+    assert dispatch(account, broker, wall_now=WALL_NOW + timedelta(seconds=2)).cancels_sent == 1
     recorded(account, broker)
     assert states(orders) == ["filled", "canceled", "canceled"]
     assert_books_balance(account)
