@@ -38,18 +38,19 @@ class FaultKind(StrEnum):
     # Orders (matched by client_order_id, symbol)
     FILL_BEFORE_ANSWER = "fill_before_answer"  # the stream tells the fill before POST answers
     REJECT_LATER = "reject_later"  # accepted, then rejected
+    SAME_EXECUTION_ID = "same_execution_id"  # the execution has the id of the newest one of another order
     OVERFILL = "overfill"  # quantity: so many shares more than were ordered
     HIDE_ORDER = "hide_order"  # seconds: not found by id or client id for so long
     STUCK_PENDING_CANCEL = "stuck_pending_cancel"  # seconds: the cancel stays pending so long (None: for ever)
     FILL_WHILE_CANCELING = "fill_while_canceling"  # quantity (all): filled before the cancel is done
-    LATE_FILL = "late_fill"  # quantity: a fill after the order was canceled
+    LATE_FILL = "late_fill"  # quantity, seconds (0): a fill so long after the order was canceled
     CANCEL_REJECTED = "cancel_rejected"  # the cancel is refused later, the order lives on
     FILL_WHILE_REPLACING = (
         "fill_while_replacing"  # quantity (all): PATCH answers 200, the original fills, the new order is rejected
     )
     REPLACE_THEN_ERROR = "replace_then_error"  # replaced, and PATCH answers 500
     STUCK_PENDING_REPLACE = "stuck_pending_replace"  # seconds
-    LATE_FILL_ON_REPLACED = "late_fill_on_replaced"  # quantity: the original fills after it was replaced
+    LATE_FILL_ON_REPLACED = "late_fill_on_replaced"  # quantity, seconds (0): the original fills after it was replaced
     ZERO_AVERAGE_PRICE = "zero_average_price"  # filled_avg_price is 0 in answers while there are fills
     LEGS_DO_NOT_CANCEL = "legs_do_not_cancel"  # an item of DELETE /v2/orders answers 500
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from execution.emulator.faults import FaultKind
 from execution.emulator.venue.ledger import Execution
 from execution.emulator.venue.orders import PENDING, VenueOrder
-from execution.emulator.venue.state import VenueState
+from execution.emulator.venue.state import VenueState, span
 from execution.matching.engine import Outcome
 from execution.matching.groups import (
     GroupState,
@@ -96,7 +96,7 @@ def book_fill(state: VenueState, order: VenueOrder, *, quantity: Decimal, price:
             order.status = "partially_filled"
     order.filled_at, order.updated_at = at, at
     execution = Execution(
-        execution_id=state.new_id(),
+        execution_id=execution_id_of(state, order),
         order_id=order.id,
         symbol=order.symbol,
         side=order.body.side,
@@ -112,6 +112,15 @@ def book_fill(state: VenueState, order: VenueOrder, *, quantity: Decimal, price:
     settle_replacement(state, order, at)
     if order.group is not None:
         step_group(state, order, after_fill(order.group.state, order.sequence, quantity), at)
+
+
+def execution_id_of(state: VenueState, order: VenueOrder) -> str:
+    """Return the id of an order's next execution: a new one, or that of another order's where the plan says so."""
+    if state.take_fault(FaultKind.SAME_EXECUTION_ID, order=order) is not None:
+        others = [each.execution_id for each in state.ledger.executions.values() if each.order_id != order.id]
+        if others:
+            return others[-1]
+    return state.new_id()
 
 
 def tell_fill(state: VenueState, order: VenueOrder, execution: Execution) -> None:
@@ -212,10 +221,11 @@ def refuse_replacement(state: VenueState, old: VenueOrder, new: VenueOrder, at: 
 
 
 def plan_late_fill(state: VenueState, order: VenueOrder, kind: FaultKind, at: datetime) -> None:
-    """Let an order that has ended execute at the next look at the market, where the plan of faults says so."""
+    """Let an order that has ended execute at a later look at the market, where the plan of faults says so."""
     fault = state.take_fault(kind, order=order)
     if fault is not None:
-        state.agenda.add(at, lambda now: force_fill(state, order, fault.quantity(), state.moment(now)))
+        due = at + span(fault.seconds())
+        state.agenda.add(due, lambda now: force_fill(state, order, fault.quantity(), state.moment(now)))
 
 
 def step_group(state: VenueState, order: VenueOrder, step: Step, at: datetime) -> None:
