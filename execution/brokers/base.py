@@ -34,7 +34,15 @@ BrokerOrderStatus = Literal[
     "pending_replace",
 ]
 ReportKind = Literal[
-    "accepted", "fill", "canceled", "expired", "rejected", "cancel_rejected", "replaced", "replace_rejected"
+    "accepted",
+    "fill",
+    "canceled",
+    "expired",
+    "rejected",
+    "cancel_rejected",
+    "replaced",
+    "replace_rejected",
+    "corrected",
 ]
 
 
@@ -117,7 +125,8 @@ class BrokerReport:
 
     `broker_execution_id`, `quantity`, `price` and `fee` belong to fills and are of this execution alone;
     `cumulative_quantity` is the order's filled quantity after the report, whatever its kind. A `replaced` report is the
-    original's. An order is found by `client_order_id`, or by `broker_order_id` where the broker chose the former.
+    original's. An order is found by `client_order_id`, or by `broker_order_id` where the broker chose the former;
+    `symbol` is told where an order may be somebody else's. `corrected` takes back or changes an execution.
     """
 
     sequence: int
@@ -131,6 +140,7 @@ class BrokerReport:
     price: Decimal | None = None
     fee: Decimal | None = None
     reason: str = ""
+    symbol: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

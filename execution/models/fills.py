@@ -34,7 +34,8 @@ class Fill(models.Model):
     class Meta:
         ordering = ("-id",)
         constraints = (
-            models.UniqueConstraint(name="fill_execution_unique", fields=["account", "broker_execution_id"]),
+            # Venues have given one execution id to several orders.
+            models.UniqueConstraint(name="fill_execution_unique", fields=["order", "broker_execution_id"]),
             models.CheckConstraint(name="fill_side_known", condition=Q(side__in=Side.values)),
             models.CheckConstraint(name="fill_quantity_positive", condition=Q(quantity__gt=0)),
             models.CheckConstraint(name="fill_price_positive", condition=Q(price__gt=0)),
@@ -70,7 +71,12 @@ class CashEntry(models.Model):
         ordering = ("-id",)
         verbose_name_plural = "cash entries"
         constraints = (
-            models.UniqueConstraint(name="cashentry_once", fields=["account", "kind", "reference"]),
+            models.UniqueConstraint(
+                name="cashentry_once", fields=["account", "kind", "reference"], condition=Q(fill__isnull=True)
+            ),
+            models.UniqueConstraint(
+                name="cashentry_fill_once", fields=["fill", "kind"], condition=Q(fill__isnull=False)
+            ),
             models.CheckConstraint(
                 name="cashentry_kind_known", condition=Q(kind__in=["deposit", "trade", "fee", "dividend"])
             ),

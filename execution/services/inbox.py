@@ -34,7 +34,7 @@ LONGEST_EXECUTION_ID = 96
 LONGEST_REASON = 300
 DEEPEST_PAYLOAD = 12
 ONCE_EACH: frozenset[str] = frozenset({"accepted", "canceled", "expired", "rejected", "replaced"})
-REFUSALS: frozenset[str] = frozenset({"cancel_rejected", "replace_rejected"})
+REPEATABLE: frozenset[str] = frozenset({"cancel_rejected", "replace_rejected", "corrected"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,8 @@ def fill_key(broker_order_id: str, cumulative_quantity: Decimal) -> str:
 
 
 def status_key(broker_order_id: str, kind: str, at: datetime) -> str:
-    """Name a fact that is no fill; a refusal of a cancel or of new terms may come again, so its instant counts."""
-    instant = f":{at.astimezone(UTC).isoformat()}" if kind in REFUSALS else ""
+    """Name a fact that is no fill; refusals and corrections may come again, so their instant counts."""
+    instant = f":{at.astimezone(UTC).isoformat()}" if kind in REPEATABLE else ""
     return _bounded(f"{broker_order_id}:{kind}{instant}")
 
 
@@ -237,4 +237,12 @@ def _report(row: BrokerMessage) -> BrokerReport:
         price=row.price,
         fee=row.fee,
         reason=row.reason,
+        symbol=_symbol_of(row.payload),
     )
+
+
+def _symbol_of(payload: Any) -> str:
+    """Return the symbol that a payload is about, its own or its order's; empty when it tells none."""
+    told = payload.get("order", payload) if isinstance(payload, dict) else None
+    symbol = told.get("symbol") if isinstance(told, dict) else None
+    return symbol if isinstance(symbol, str) else ""

@@ -14,12 +14,15 @@ from execution.models import Account, Fill, Order, RefusedReport
 from execution.services import legs, successors
 from execution.services.booking import Execution, book_execution, book_status, learn_broker_id
 from execution.services.journal import Journal
+from execution.states import TERMINAL
 from marketdata import calendar
+from marketdata.models import Instrument
 from risk.services.limits import restrict_instrument
 
 log = structlog.get_logger(__name__)
 BATCH = 500
 UNKNOWN_ORDER = "unknown_order"
+MOVES_SHARES = frozenset({"fill", "corrected"})
 
 
 def apply_reports(*, account: Account, broker: Broker, wall_now: datetime) -> int:
@@ -41,9 +44,11 @@ def apply_reports(*, account: Account, broker: Broker, wall_now: datetime) -> in
 def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: datetime) -> int:
     """Book a batch of consecutive reports and move the cursor with them; returns how many were new.
 
-    What cannot be booked (no such order, one that was denied, more than was ordered) is stored whole as refused, and
-    its symbol is restricted until somebody has looked. What may be about a leg whose name at the broker is not known
-    yet waits for the next call, with all that comes after it. Locks: account, orders, positions.
+    What cannot be booked (no such order, one that was denied, more than was ordered, an execution taken back) is stored
+    whole as refused, and its symbol is restricted until somebody has looked. Where shares have moved, the book differs
+    from the broker's: the account is closed until a look at the positions finds them equal. What may be about a leg
+    whose name at the broker is not known yet waits for the next call, with all that comes after it.
+    Locks: account, orders, positions.
     """
     journal = Journal.lock(
         orders=_orders_of(account_id, reports),
@@ -55,7 +60,7 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
     assert account is not None, "the journal was asked for the account's lock"
     named = _Named(journal)
     pairs = successors.Pairs.completed(journal)
-    booked = _booked_executions(account_id, reports)
+    booked = _booked_executions(journal, reports)
     fresh = _understood(account, named, [report for report in reports if report.sequence > account.report_cursor])
     for report in fresh:
         order = named.order(report)
@@ -66,7 +71,7 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
     if fresh:
         account.report_cursor = fresh[-1].sequence
         journal.save()
-        account.save(update_fields=["cash", "report_cursor"])
+        account.save(update_fields=["cash", "report_cursor", *(["reconciliation"] if _is_broken(account) else [])])
     return len(fresh)
 
 
@@ -105,28 +110,33 @@ def _understood(account: Account, named: _Named, reports: list[BrokerReport]) ->
     return reports
 
 
-def _booked_executions(account_id: int, reports: Sequence[BrokerReport]) -> set[str]:
+def _booked_executions(journal: Journal, reports: Sequence[BrokerReport]) -> set[tuple[int, str]]:
+    """Return order and id of the executions that are in the book: venues have given one id to several orders."""
     ids = [report.broker_execution_id for report in reports if report.broker_execution_id]
     if not ids:
         return set()
-    found = Fill.objects.filter(account_id=account_id, broker_execution_id__in=ids)
-    return set(found.values_list("broker_execution_id", flat=True))
+    found = Fill.objects.filter(order__in=list(journal.orders), broker_execution_id__in=ids)
+    return set(found.values_list("order_id", "broker_execution_id"))
 
 
-def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: set[str]) -> Order:
+def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: set[tuple[int, str]]) -> Order:
     if order is None:
         raise OrderUnstorable(UNKNOWN_ORDER)
     journal.market_at = report.at
     learn_broker_id(journal, order, report.broker_order_id)
+    if report.kind == "corrected":
+        raise OrderUnstorable(f"correction: {report.reason}")
     if report.kind != "fill":
         book_status(journal, order, report)
         if report.kind == "accepted":
             legs.activated(journal, order)
         return order
     execution = Execution.of(report)
-    if execution.execution_id not in booked:
+    if (order.pk, execution.execution_id) not in booked:
+        if order.status in TERMINAL:
+            log.warning("fill_after_the_end", order_id=order.pk, status=order.status, quantity=str(execution.quantity))
         book_execution(journal, order, execution, trading_date=calendar.trading_date(report.at))
-        booked.add(execution.execution_id)
+        booked.add((order.pk, execution.execution_id))
     return order
 
 
@@ -135,10 +145,24 @@ def _refuse(journal: Journal, order: Order | None, report: BrokerReport, reason:
     assert account is not None, "the journal was asked for the account's lock"
     RefusedReport.objects.create(account=account, sequence=report.sequence, reason=reason[:64], payload=asdict(report))
     log.error("broker_report_refused", account=account.name, sequence=report.sequence, reason=reason)
-    if order is not None:
+    moves = report.kind in MOVES_SHARES
+    if moves:
+        account.reconciliation = Account.Reconciliation.BROKEN
+    instrument = _instrument(order, report) if order is not None or moves else None
+    if instrument is not None:
         restrict_instrument(
-            instrument=order.instrument,
+            instrument=instrument,
             operator="system",
             reason=f"a broker report could not be booked: {reason}"[:500],
             now=journal.wall_now,
         )
+
+
+def _instrument(order: Order | None, report: BrokerReport) -> Instrument | None:
+    if order is not None:
+        return order.instrument
+    return Instrument.objects.filter(symbol=report.symbol).first()
+
+
+def _is_broken(account: Account) -> bool:
+    return account.reconciliation == Account.Reconciliation.BROKEN

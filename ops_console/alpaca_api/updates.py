@@ -113,7 +113,7 @@ def _execution(account: Account, event: OrderEvent) -> Execution | None:
     broker_id = event.detail.get("execution_id")
     if not broker_id:
         return None
-    fill = Fill.objects.get(account=account, broker_execution_id=broker_id)
+    fill = Fill.objects.get(account=account, order_id=event.order_id, broker_execution_id=broker_id)
     of_order = Fill.objects.filter(order_id=event.order_id, pk__lte=fill.pk)
     paid = sum((each.quantity * each.price for each in of_order), ZERO)
     return Execution(

@@ -34,16 +34,16 @@ class AlpacaReads:
         :raises BrokerUnavailable: a page did not come, or cannot be read
         """
         query: dict[str, Any] = {"after": moment(after), "direction": "asc", "page_size": self._page_size}
-        found: dict[str, Mapping[str, Any]] = {}
+        found: dict[tuple[str, str], Mapping[str, Any]] = {}
         for _ in range(MAX_PAGES):
             page = self._line.get(FILLS, query)
             if not isinstance(page, list):
                 raise unreadable("executions", writes=False)
-            fresh = {text(item.get("id")): item for item in objects(page) if text(item.get("id")) not in found}
+            fresh = {name: item for item in objects(page) if (name := _name_of(item)) not in found}
             found |= fresh
             if len(page) < self._page_size or not fresh:
                 break
-            query["page_token"] = next(reversed(fresh))
+            query["page_token"] = next(reversed(fresh))[0]
         read = [message for item in found.values() if (message := execution(item)) is not None]
         return sorted(read, key=lambda message: (message.at, message.cumulative_quantity))
 
@@ -69,6 +69,11 @@ class AlpacaReads:
         if order.broker_order_id != broker_order_id:
             raise unreadable(f"asked for order {broker_order_id}, told of {order.broker_order_id[:64]!r}", writes=False)
         return order
+
+
+def _name_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the activity's id and its order's: venues have given one execution id to several orders."""
+    return text(item.get("id")), text(item.get("order_id"))
 
 
 def execution(item: Mapping[str, Any]) -> Message | None:

@@ -21,6 +21,7 @@ CONTROL = frozenset({"authorization", "listening"})
 LONGEST_KEPT = 20_000
 """Characters of an unreadable frame that are kept."""
 FILLS = frozenset({"fill", "partial_fill"})
+OF_EXECUTIONS = frozenset({"fill", "corrected"})
 KINDS = {
     "new": "accepted",
     "accepted": "accepted",
@@ -30,6 +31,8 @@ KINDS = {
     "replaced": "replaced",
     "order_cancel_rejected": "cancel_rejected",
     "order_replace_rejected": "replace_rejected",
+    "trade_bust": "corrected",
+    "trade_correct": "corrected",
 }
 """Events that change the book; others (pending_new, pending_cancel, done_for_day, held, restated, …) are only kept."""
 
@@ -78,15 +81,21 @@ def _update(data: Mapping[str, Any], order: Mapping[str, Any], raw: str | bytes,
         kind=kind,
         client_order_id=text(order.get("client_order_id")),
         broker_order_id=order_id,
-        broker_execution_id=text(data.get("execution_id")) if kind == "fill" else "",
+        broker_execution_id=text(data.get("execution_id")) if kind in OF_EXECUTIONS else "",
         at=told_at or received_at,
-        quantity=amount(data.get("qty")) if kind == "fill" else None,
-        price=amount(data.get("price")) if kind == "fill" else None,
+        quantity=amount(data.get("qty")) if kind in OF_EXECUTIONS else None,
+        price=amount(data.get("price")) if kind in OF_EXECUTIONS else None,
         cumulative_quantity=filled,
-        reason=reason_of(data, order) if kind else f"event {event[:40]!r}, status {status[:40]!r}",
+        reason=_reason(kind, event, status, data, order),
         payload=data,
     )
     return Update(message=message, is_whole=kind == "fill" and status == "filled")
+
+
+def _reason(kind: str, event: str, status: str, data: Mapping[str, Any], order: Mapping[str, Any]) -> str:
+    if not kind:
+        return f"event {event[:40]!r}, status {status[:40]!r}"
+    return reason_of(data, order) or (event if kind == "corrected" else "")
 
 
 def reason_of(*told: Mapping[str, Any]) -> str:
