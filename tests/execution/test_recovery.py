@@ -11,12 +11,12 @@ from django.db import connection
 
 from execution.brokers.base import BrokerOutcomeUnknown, BrokerUnavailable, OrderRequest
 from execution.brokers.dry_run import DryRunBroker
-from execution.models import Account, Order
+from execution.models import Account, Order, RefusedReport
 from execution.services.cancels import request_cancel
 from execution.services.dispatch import claim_pending, request_of
 from execution.services.recovery import begin_recovery, position_differences, recover_account, resolve_unanswered
 from execution.states import OrderStatus
-from risk.services import breaker
+from risk.services import breaker, kill_switch
 from tests.execution.cases import (
     MARKET_AT,
     WALL_NOW,
@@ -120,7 +120,22 @@ def test_an_order_that_goes_back_passes_the_second_look_again() -> None:
     resolve(account, broker)
     breaker.trip(scope=account.scope, reason="a test of recovery", operator="ann", now=WALL_NOW)
     dispatch(account, broker)
-    assert (again(order).status, broker.received) == ("denied", [])
+    assert (again(order).status, again(order).error_code, broker.received) == ("canceled", "CIRCUIT_BREAKER", [])
+
+
+def test_an_order_that_was_taken_for_lost_and_is_stopped_then_keeps_what_it_fills_after_all() -> None:
+    account, broker = desk()
+    order = claimed_order(account)
+    resolve(account, broker)
+    kill_switch.engage(scope="global", operator="ann", reason="a test of recovery", source="console", now=WALL_NOW)
+    dispatch(account, broker)
+    broker.submit(request_of(order), at=MARKET_AT)  # it had been on its way for longer than anybody believed
+    broker.fill(order.client_order_id, order.quantity)
+    recorded(account, broker)
+    assert again(order).status == "filled"
+    assert position_of(account).quantity == order.quantity
+    assert not RefusedReport.objects.exists()
+    assert_books_balance(account)
 
 
 def test_a_broker_that_cannot_be_asked_resolves_nothing() -> None:
