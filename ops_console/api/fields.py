@@ -72,9 +72,8 @@ def read_fields(data: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
 
     :raises Problem: unknown, missing or refused fields, all of them listed
     """
-    errors = [
-        FieldError(shown(name), shown(data[name]), f"one of {', '.join(fields)}") for name in data if name not in fields
-    ]
+    allowed = f"one of {', '.join(fields)}" if fields else "no field at all"
+    errors = [FieldError(shown(name), shown(data[name]), allowed) for name in data if name not in fields]
     values: dict[str, Any] = {}
     for name, spec in fields.items():
         raw = data.get(name)

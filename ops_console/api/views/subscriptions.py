@@ -23,6 +23,7 @@ from ops_console.scopes import Scope
 
 SYMBOL = fields.symbol()
 BODY: dict[str, fields.Field] = {"symbols": fields.symbol_list(required=True)}
+NO_FIELDS: dict[str, fields.Field] = {}
 
 
 class SubscriptionsView(ApiView):
@@ -71,10 +72,12 @@ class SubscriptionView(ApiView):
         "Take back what was asked for by hand",
         description="The instrument stays subscribed while a position, an open order or a watch list wants it.",
         answers={200: SubscriptionSerializer},
-        problems=[ProblemCode.NOT_FOUND, ProblemCode.CSRF_FAILED],
+        problems=[ProblemCode.INVALID_INPUT, ProblemCode.NOT_FOUND, ProblemCode.CSRF_FAILED],
     )
     def delete(self, request: Request, symbol: str) -> Response:
         """Answer with what is left of the subscription."""
+        if request._request.body:
+            fields.read_fields(body_of(request), NO_FIELDS)
         try:
             left = unsubscribe(feed=desk().account.feed, symbol=SYMBOL.read(symbol))
         except fields.Refused as error:

@@ -24,6 +24,8 @@ NEEDED = {
     "kill_switch_engage": Scope.TRADE,
     "circuit_breaker_trip": Scope.TRADE,
     "runs_start": Scope.TRADE,
+    "subscriptions_create": Scope.TRADE,
+    "subscriptions_delete": Scope.TRADE,
     "kill_switch_disengage": Scope.RISK,
     "circuit_breaker_reset": Scope.RISK,
     "limits_put": Scope.RISK,
