@@ -43,6 +43,21 @@ def emulated(**options: Any) -> Iterator[RunningEmulator]:
         yield emulator
 
 
+@contextmanager
+def listening_on(account: Account, line: Line) -> Iterator[TradeUpdates]:
+    """Hear what is told on a line to Alpaca into the account's inbox until the end of the block."""
+    updates = TradeUpdates(account=account, line=line, wall=wall_now)
+    loop, stopping = asyncio.new_event_loop(), asyncio.Event()
+    with closing(loop), closing(line), ThreadPoolExecutor(1) as pool:
+        running: Future[None] = pool.submit(loop.run_until_complete, updates.run(stopping))
+        try:
+            yield updates
+        finally:
+            if not running.done():
+                loop.call_soon_threadsafe(stopping.set)
+            running.result(20)
+
+
 class Desk:
     """Account, adapter and line of one desk; `settle` lets everything happen until the book has it all."""
 
@@ -69,16 +84,8 @@ class Desk:
     @contextmanager
     def listening(self) -> Iterator[TradeUpdates]:
         """Run the line until the end of the block."""
-        updates = TradeUpdates(account=self.account, line=self.line, wall=wall_now)
-        loop, stopping = asyncio.new_event_loop(), asyncio.Event()
-        with closing(loop), closing(self.line), ThreadPoolExecutor(1) as pool:
-            running: Future[None] = pool.submit(loop.run_until_complete, updates.run(stopping))
-            try:
-                yield updates
-            finally:
-                if not running.done():
-                    loop.call_soon_threadsafe(stopping.set)
-                running.result(20)
+        with listening_on(self.account, self.line) as updates:
+            yield updates
 
     def in_a_new_process(self) -> Desk:
         """Return the same desk with a line of its own."""
@@ -186,4 +193,4 @@ def until(
         pause.wait(0.02)
 
 
-__all__ = ["D", "Desk", "Fault", "FaultKind", "Order", "emulated", "until"]
+__all__ = ["D", "Desk", "Fault", "FaultKind", "Order", "emulated", "listening_on", "until"]
