@@ -9,7 +9,14 @@ import structlog
 from django.db import transaction
 from django.db.models import Q
 
-from execution.brokers.base import Broker, BrokerOrder, BrokerRejected, BrokerUnavailable, BrokerUnreachable
+from execution.brokers.base import (
+    Broker,
+    BrokerError,
+    BrokerOrder,
+    BrokerRejected,
+    BrokerUnavailable,
+    BrokerUnreachable,
+)
 from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
 from execution.services import legs, successors
@@ -24,6 +31,8 @@ RECOVERY = OrderEvent.Source.RECOVERY
 COMPARISONS = 5
 GOES_BY_ITSELF = frozenset({"held", "pending_cancel"})
 """A held leg goes with its entry; a cancel that the broker has taken is not sent twice."""
+MOST_ASKED = 10
+"""Unanswered orders that are asked about in one go: the dispatcher has other work."""
 
 
 def begin_recovery(*, account: Account) -> None:
@@ -40,7 +49,7 @@ def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> 
     :raises BrokerError: the broker cannot be asked; try again
     """
     apply_reports(account=account, broker=broker, wall_now=wall_now)
-    resolved = resolve_unanswered(account=account, broker=broker, wall_now=wall_now)
+    resolved = resolve_unanswered(account=account, broker=broker, wall_now=wall_now, most=None)
     apply_reports(account=account, broker=broker, wall_now=wall_now)
     cancel_strays(account=account, broker=broker, at=account.feed.market_now(wall_now))
     differences = _settled_differences(account, broker, wall_now)
@@ -52,29 +61,36 @@ def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> 
     return resolved
 
 
-def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime) -> int:
-    """Ask the broker by client_order_id about every order that was claimed and has no answer.
+def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime, most: int | None = MOST_ASKED) -> int:
+    """Ask the broker by client_order_id about orders that were claimed and have no answer, at most `most` of them.
 
     What the broker knows is adopted. What it does not know after its grace period was never sent: the order goes back
     to pending and passes the second look again, under the same id, so that a broker that knew it after all would refuse
     it; one that was to be canceled is canceled. Waits for orders that are on their way. Broker calls run outside the
     transaction. Returns how many were resolved. Legs have no answers of their own, and learn their names from those of
     their entries.
+    :raises BrokerError: about some nothing was answered; what was answered is in the book
     """
-    resolved = _resolve_orders(account, broker, wall_now)
+    resolved, failure = _resolve_orders(account, broker, wall_now, most)
     legs.settle_legs(account.pk, market_at=account.feed.market_now(wall_now), wall_now=wall_now)
-    return resolved + legs.find_names(account=account, broker=broker, wall_now=wall_now)
+    if not isinstance(failure, BrokerUnreachable):
+        resolved += legs.find_names(account=account, broker=broker, wall_now=wall_now)
+    if failure is not None:
+        raise failure
+    return resolved
 
 
-def _resolve_orders(account: Account, broker: Broker, wall_now: datetime) -> int:
+def _resolve_orders(
+    account: Account, broker: Broker, wall_now: datetime, most: int | None
+) -> tuple[int, BrokerError | None]:
     waiting = Order.objects.filter(
         account=account, status__in=UNANSWERED, broker_order_id="", submitted_at__isnull=False
     )
     if not waiting.exists():
-        return 0
+        return 0, None
     with nothing_in_flight(account.pk):
-        asked = list(waiting.order_by("pk"))
-        found = {order.pk: broker.find(order.client_order_id) for order in asked}
+        found, failure = _ask(broker, _in_turn(list(waiting.order_by("pk")), wall_now)[:most])
+        asked = list(Order.objects.filter(pk__in=found))
         horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
         with transaction.atomic():
             journal = Journal.lock(
@@ -91,7 +107,27 @@ def _resolve_orders(account: Account, broker: Broker, wall_now: datetime) -> int
                 pairs.follow_cancel(order)
                 pairs.settle(order)
             journal.save()
-    return resolved
+    return resolved, failure
+
+
+def _in_turn(orders: list[Order], wall_now: datetime) -> list[Order]:
+    """Begin anywhere (the microsecond is a die), so that one which cannot be asked about keeps no other waiting."""
+    start = wall_now.microsecond % max(len(orders), 1)
+    return orders[start:] + orders[:start]
+
+
+def _ask(broker: Broker, orders: list[Order]) -> tuple[dict[int, BrokerOrder | None], BrokerError | None]:
+    """Return what the broker knows of each order, and what went wrong; when nobody answers the rest is not asked."""
+    found: dict[int, BrokerOrder | None] = {}
+    failure: BrokerError | None = None
+    for order in orders:
+        try:
+            found[order.pk] = broker.find(order.client_order_id)
+        except BrokerUnreachable as error:
+            return found, error
+        except BrokerError as error:
+            failure = error
+    return found, failure
 
 
 def _resolve(journal: Journal, order: Order, answer: BrokerOrder | None, horizon: datetime) -> bool:
