@@ -25,6 +25,7 @@ from execution.services.sweep import sweep, sweep_interval
 from execution.services.wishes import fulfil_wishes
 from marketdata.clock import wall_now
 from trading.management.worker import WorkerCommand
+from trading.services.cancel_line import CancelLine
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,8 @@ class Command(WorkerCommand):
     look_again_after = LOOK_AGAIN_FIRST
     look_again_at = datetime.min.replace(tzinfo=UTC)
     complaint: tuple[str, datetime] | None = None
+    cancels: CancelLine | None = None
+    once = False
     more = False
     sent = 0
 
@@ -63,6 +66,7 @@ class Command(WorkerCommand):
 
         :raises CommandError: no keys, or keys of another account; after a single round also a broker that is away
         """
+        self.once = bool(options["once"])
         try:
             self._refuse_wrong_account()
         except DatabaseError as error:
@@ -82,7 +86,8 @@ class Command(WorkerCommand):
     def round(self) -> None:
         """Stop first what somebody wanted stopped while the database was away; then send what waits."""
         self.more = False
-        fulfil_wishes(settings.VAR_DIR, wall_now=wall_now())
+        if not self._cancels_go_alone:
+            fulfil_wishes(settings.VAR_DIR, wall_now=wall_now())
         account = desk_account(str(settings.TRADING_MODE))
         if account is None:
             return
@@ -91,6 +96,7 @@ class Command(WorkerCommand):
         except BrokerNotConfigured as error:
             self._complain("broker_not_configured", error)
             return
+        self._let_cancels_go(account, broker)
         if not self._verified(account, broker):
             return
         if not self._recovered(account, broker):
@@ -101,6 +107,11 @@ class Command(WorkerCommand):
         apply_reports(account=account, broker=broker, wall_now=wall_now())
         self._resolve(account, broker)
         self._sweep(account, broker)
+
+    def finish(self) -> None:
+        """End the thread of the cancels."""
+        if self.cancels is not None:
+            self.cancels.stop()
 
     def wait(self) -> None:
         """Sleep until an order is stored, a second at most, and not at all while orders wait to be sent."""
@@ -125,7 +136,9 @@ class Command(WorkerCommand):
         until = wall_now() + SENDING_AT_MOST
         while not self.stopping.is_set():
             apply_reports(account=account, broker=broker, wall_now=wall_now())
-            report = dispatch_once(account=account, broker=broker, wall_now=wall_now())
+            report = dispatch_once(
+                account=account, broker=broker, wall_now=wall_now(), with_cancels=not self._cancels_go_alone
+            )
             self.sent += report.sent
             keep_second_lock(account=account, broker=broker, wall_now=wall_now())
             if not report.did_something:
@@ -133,6 +146,24 @@ class Command(WorkerCommand):
             if wall_now() >= until:
                 self.more = True
                 return
+
+    @property
+    def _cancels_go_alone(self) -> bool:
+        """Tell whether a thread sends the cancels; otherwise the rounds do."""
+        return self.cancels is not None and self.cancels.is_alive
+
+    def _let_cancels_go(self, account: Account, broker: Broker) -> None:
+        """Give cancels a thread of their own where the broker is on a network, which may hang.
+
+        They need no recovery, only a broker that has said who it is.
+        """
+        if self.once or account.mode not in NETWORK_MODES:
+            return
+        if not self._cancels_go_alone:
+            self.cancels = CancelLine(account=account, broker=broker, var_dir=settings.VAR_DIR, wall=wall_now)
+            self.cancels.start()
+        assert self.cancels is not None, "it was made just now"
+        self.cancels.allow(self.verified)
 
     def _refuse_wrong_account(self) -> None:
         fulfil_wishes(settings.VAR_DIR, wall_now=wall_now())
@@ -167,6 +198,8 @@ class Command(WorkerCommand):
             self._complain("broker_not_reached", error)
         else:
             self.verified, self.complaint = True, None
+        if self.cancels is not None:
+            self.cancels.allow(self.verified)
         return self.verified
 
     def _complain(self, event: str, error: BrokerError) -> None:
