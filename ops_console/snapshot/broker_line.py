@@ -112,9 +112,8 @@ def _rest(link: BrokerLink) -> Iterator[Trouble]:
 
 def _permissions(link: BrokerLink) -> Iterator[Trouble]:
     if link.trading_blocked:
-        yield Trouble(
-            "bad", "The broker has blocked trading in this account", "It refuses new orders: ask the broker why."
-        )
+        text = "Only orders that reduce a position are still sent to it, all others are denied: ask the broker why."
+        yield Trouble("bad", "The broker has blocked trading in this account", text)
     if link.suspended and not link.suspended_by_us:
         text = "Somebody has set suspend_trade there. It was not this platform: take it back at the broker."
         yield Trouble("bad", "New orders are refused at the broker by the owner's own request", text)
