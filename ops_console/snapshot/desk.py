@@ -9,9 +9,8 @@ from django.db import DatabaseError, InterfaceError
 
 from execution import selectors as execution_selectors
 from execution.brokers.alpaca_modes import ADDRESSES
-from execution.models import Account, BrokerLink, RefusedReport
+from execution.models import Account, BrokerLink, Order
 from execution.selectors import RealtimePnl
-from execution.services.reports import MOVES_SHARES
 from execution.services.wishes import Wish, kept_wishes
 from marketdata.models import TradingStatus
 from ops_console.snapshot.redis_light import redis_answers
@@ -23,8 +22,8 @@ from trading.models import Heartbeat
 
 # What a database that is away, restarting or out of connections raises.
 DATABASE_AWAY = (DatabaseError, InterfaceError)
-REFUSED_SHOWN = timedelta(days=1)
-"""Wall time for which executions that could not be booked are shown as a problem; they stay in the records."""
+CANCEL_LATE = timedelta(seconds=10)
+"""Wall time after which a cancel that is not done is a problem that people should know of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ class Desk:
     wishes: list[Wish] = field(default_factory=list)
     halts: list[TradingStatus] = field(default_factory=list)
     link: BrokerLink | None = None
-    refused: list[RefusedReport] = field(default_factory=list)
+    late_cancels: list[Order] = field(default_factory=list)
 
     @property
     def kill_state(self) -> str:
@@ -113,15 +112,14 @@ def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
         heartbeats=dict(Heartbeat.objects.values_list("name", "at")),
         wishes=kept_wishes(settings.VAR_DIR),
         link=None if account is None else BrokerLink.objects.filter(account=account).first(),
-        refused=_refused(account, wall_now),
+        late_cancels=_late_cancels(account, wall_now),
         halts=list(halts.select_related("instrument").order_by("instrument__symbol")),
         requests=list(ReleaseRequest.objects.filter(state=ReleaseState.PENDING, expires_at__gt=wall_now)),
     )
 
 
-def _refused(account: Account | None, wall_now: datetime) -> list[RefusedReport]:
-    """Return the executions of the last day that could not be booked, newest first."""
-    found = RefusedReport.objects.filter(
-        account=account, created_at__gt=wall_now - REFUSED_SHOWN, payload__kind__in=sorted(MOVES_SHARES)
-    )
-    return [] if account is None else list(found)
+def _late_cancels(account: Account | None, wall_now: datetime) -> list[Order]:
+    """Return the orders of which a cancel was asked for some time ago and that are still open, oldest cancel first."""
+    if account is None:
+        return []
+    return list(execution_selectors.late_cancels(account, wall_now=wall_now, older_than=CANCEL_LATE))

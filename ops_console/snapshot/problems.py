@@ -30,7 +30,7 @@ def problems(desk: Desk) -> list[Problem]:
     """List everything that is wrong with the desk now."""
     if not desk.database:
         return [Problem("bad", "The database does not answer", NOT_CURRENT), *_wishes(desk)]
-    found = [*_wishes(desk), *_trading(desk), *_account(desk), *_line(desk), *_processes(desk)]
+    found = [*_wishes(desk), *_trading(desk), *_cancels(desk), *_account(desk), *_line(desk), *_processes(desk)]
     return sorted(found, key=lambda problem: problem.tone != "bad")
 
 
@@ -56,16 +56,30 @@ def _trading(desk: Desk) -> list[Problem]:
     return found
 
 
+def _cancels(desk: Desk) -> list[Problem]:
+    """Name the order whose cancel has been under way the longest; the others are counted."""
+    if not desk.late_cancels:
+        return []
+    oldest, others = desk.late_cancels[0], len(desk.late_cancels) - 1
+    asked = oldest.cancel_requested_at or desk.wall_now
+    waited = figures.duration(int((desk.wall_now - asked).total_seconds()))
+    order = f"{oldest.side} {oldest.leaves_quantity.normalize():f} {oldest.instrument.symbol}"
+    title = f"A cancel is not done after {waited}: {order}"
+    if others:
+        title += f", and {others} more {'cancel' if others == 1 else 'cancels'}"
+    step = "Until the broker says that it is over it may still fill, and its shares stay held: do not sell them twice."
+    return [Problem("bad", title, step, "orders", "Orders")]
+
+
 def _account(desk: Desk) -> list[Problem]:
     if desk.account is None or desk.pnl is None:
         step = "Start the platform once with its set-up; it opens the account and its feed."
         return [Problem("bad", f"There is no account for the mode {desk.mode}", step)]
     found: list[Problem] = []
     if desk.account.reconciliation != Account.Reconciliation.CLEAN:
-        verb = "" if desk.account.reconciliation == Account.Reconciliation.BROKEN else "is "
-        title = f"The account {verb}{desk.account.get_reconciliation_display()}"
-        found.append(Problem("bad", title, "No order leaves before both books agree.", "risk", "Risk"))
-    found += _refused(desk)
+        word = desk.account.get_reconciliation_display()
+        step = "No order leaves before both books agree."
+        found.append(Problem("bad", f"The account is {word}", step, "risk", "Risk"))
     if desk.pnl.summary.stale_marks:
         count = desk.pnl.summary.stale_marks
         title = f"{count} held {'position has' if count == 1 else 'positions have'} no fresh price"
@@ -77,19 +91,6 @@ def _account(desk: Desk) -> list[Problem]:
         step = "No new prices come; set another range to go on."
         found.append(Problem("warn", "The replay has reached its end", step))
     return found
-
-
-def _refused(desk: Desk) -> list[Problem]:
-    """Name the newest execution that could not be booked; the others are counted."""
-    if not desk.refused:
-        return []
-    newest, others = desk.refused[0], len(desk.refused) - 1
-    symbol = newest.payload.get("symbol") or newest.payload.get("client_order_id") or "no symbol"
-    title = f"An execution could not be booked: {newest.reason} ({symbol})"
-    if others:
-        title += f", and {others} more since yesterday"
-    step = "It is kept among the refused reports. The name can only be reduced until its restriction is lifted."
-    return [Problem("bad", title, step, "risk", "Risk")]
 
 
 def _line(desk: Desk) -> list[Problem]:

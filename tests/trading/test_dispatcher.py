@@ -242,3 +242,33 @@ def test_a_process_that_is_told_to_stop_sends_nothing_more(
     command.handle(once=True)
     assert posts(emulator) == 1
     assert sorted(Order.objects.values_list("status", flat=True)) == ["accepted", "pending", "pending"]
+
+
+def test_what_comes_alive_again_under_the_switch_is_canceled_again(
+    account: Account, broker: AlpacaBroker, emulator: RunningEmulator
+) -> None:
+    waiting_orders(account, broker, 2)
+    run_once()
+    emulator.faults.add(Fault(kind=FaultKind.CANCEL_REJECTED, match={"client_order_id": "n0"}))
+    engage_kill_switch(
+        scope="global", operator="ann", reason="a test of the last look", source="console", wall_now=WALL_NOW
+    )
+    for _ in range(3):
+        run_once()
+    assert set(Order.objects.values_list("status", flat=True)) == {"canceled"}
+    assert broker.open_orders() == []
+
+
+def test_cancels_go_while_the_account_cannot_be_reconciled(
+    account: Account, broker: AlpacaBroker, emulator: RunningEmulator
+) -> None:
+    waiting_orders(account, broker, 1)
+    run_once()
+    make_order(account, client_order_id="later", order_type="limit", limit_price=D(99))
+    request_cancel(order=Order.objects.get(client_order_id="n0"), operator="ann", wall_now=WALL_NOW)
+    emulator.faults.add(Fault(kind=FaultKind.POSITIONS_FAIL, times=None))
+    run_once()
+    account.refresh_from_db()
+    assert account.reconciliation == "pending"
+    assert broker.open_orders() == []
+    assert posts(emulator) == 1  # and nothing else
