@@ -30,6 +30,7 @@ from execution.services.inbox import reports_since
 from execution.services.orders import submit_orders
 from execution.services.recovery import begin_recovery, recover_account, resolve_unanswered
 from execution.services.reports import apply_reports
+from execution.services.sweep import sweep
 from marketdata.clock import wall_now
 from risk.types import Side
 from tests.execution.brokers.alpaca.emulated import Ticker
@@ -219,6 +220,7 @@ class Storm:
         apply_reports(account=account, broker=self.broker, wall_now=wall_now())
         try:
             resolve_unanswered(account=account, broker=self.broker, wall_now=wall_now())
+            sweep(account=account, broker=self.broker, wall_now=wall_now())
         except BrokerError:
             PAUSE.wait(0.01)
 

@@ -14,6 +14,7 @@ from execution.services.cancels import request_cancel
 from execution.services.dispatch import request_of
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import begin_recovery, recover_account, resolve_unanswered
+from execution.services.sweep import sweep
 from marketdata.clock import wall_now
 from tests.execution.brokers.alpaca.emulated import Inbox, Ticker, broker_at, configuration_at, emulator_at
 from tests.execution.cases import assert_books_balance, position_of
@@ -90,6 +91,21 @@ def test_a_kill_switch_reaches_an_order_whose_answer_was_an_error_of_the_server(
     assert named("one").status == "canceled"
     assert line.emulator.log.orders()[named("one").broker_order_id] == "canceled"
     assert line.posts() == 1
+    assert_books_balance(line.account)
+
+
+def test_a_kill_switch_while_an_answer_is_missing_ends_an_order_that_was_not_taken(line: Line) -> None:
+    """Case 2: HTTP 500, and the order was not accepted."""
+    make_order(line.account, client_order_id="one", **RESTING)
+    line.goes_wrong(K.REFUSE_500)
+    line.dispatch()
+    engage_kill_switch(
+        scope="global", operator="ann", reason="while an answer is missing", source="console", wall_now=line.wall
+    )
+    line.dispatch()
+    assert named("one").status == "pending_cancel"
+    line.round()
+    assert (named("one").status, line.submitted(), line.posts()) == ("canceled", [], 1)
     assert_books_balance(line.account)
 
 
@@ -247,3 +263,23 @@ def test_an_order_that_is_not_shown_for_some_seconds_is_not_sent_again(line: Lin
         assert (named("one").status, line.posts()) == ("submitted", 1)
     pass_seconds(line, 3)
     assert (named("one").status, line.posts()) == ("accepted", 1)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_an_order_that_shows_up_after_it_was_given_up_is_canceled_at_the_broker(line: Line, heard: bool) -> None:
+    """Case 10: 404 for longer than any grace, while somebody wants the order to go."""
+    make_order(line.account, client_order_id="one", **RESTING)
+    line.goes_wrong(K.ACCEPT_THEN_DROP)
+    line.goes_wrong(K.HIDE_ORDER, match={"client_order_id": "one"}, parameters={"seconds": 60})
+    line.dispatch()
+    request_cancel(order=named("one"), operator="ann", wall_now=line.wall)
+    line.dispatch()
+    line.settle()
+    assert (named("one").status, list(line.emulator.log.orders().values())) == ("canceled", ["new"])
+    line.emulator.advance(61)
+    if heard:
+        line.hear()
+    sweep(account=line.account, broker=line.broker, wall_now=line.wall)
+    line.hear()
+    assert (named("one").status, list(line.emulator.log.orders().values())) == ("canceled", ["canceled"])
+    assert_books_balance(line.account)
