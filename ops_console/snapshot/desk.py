@@ -9,8 +9,9 @@ from django.db import DatabaseError, InterfaceError
 
 from execution import selectors as execution_selectors
 from execution.brokers.alpaca_modes import ADDRESSES
-from execution.models import Account, BrokerLink, Order
+from execution.models import Account, BrokerLink, Order, RefusedReport
 from execution.selectors import RealtimePnl
+from execution.services.reports import MOVES_SHARES
 from execution.services.wishes import Wish, kept_wishes
 from marketdata.models import TradingStatus
 from ops_console.snapshot.redis_light import redis_answers
@@ -24,6 +25,8 @@ from trading.models import Heartbeat
 DATABASE_AWAY = (DatabaseError, InterfaceError)
 CANCEL_LATE = timedelta(seconds=10)
 """Wall time after which a cancel that is not done is a problem that people should know of."""
+REFUSED_SHOWN = timedelta(days=1)
+"""Wall time for which executions that could not be booked are shown as a problem; they stay in the records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class Desk:
     halts: list[TradingStatus] = field(default_factory=list)
     link: BrokerLink | None = None
     late_cancels: list[Order] = field(default_factory=list)
+    refused: list[RefusedReport] = field(default_factory=list)
 
     @property
     def kill_state(self) -> str:
@@ -113,9 +117,18 @@ def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
         wishes=kept_wishes(settings.VAR_DIR),
         link=None if account is None else BrokerLink.objects.filter(account=account).first(),
         late_cancels=_late_cancels(account, wall_now),
+        refused=_refused(account, wall_now),
         halts=list(halts.select_related("instrument").order_by("instrument__symbol")),
         requests=list(ReleaseRequest.objects.filter(state=ReleaseState.PENDING, expires_at__gt=wall_now)),
     )
+
+
+def _refused(account: Account | None, wall_now: datetime) -> list[RefusedReport]:
+    """Return the executions of the last day that could not be booked, newest first."""
+    found = RefusedReport.objects.filter(
+        account=account, created_at__gt=wall_now - REFUSED_SHOWN, payload__kind__in=sorted(MOVES_SHARES)
+    )
+    return [] if account is None else list(found)
 
 
 def _late_cancels(account: Account | None, wall_now: datetime) -> list[Order]:

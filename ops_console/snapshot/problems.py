@@ -77,9 +77,10 @@ def _account(desk: Desk) -> list[Problem]:
         return [Problem("bad", f"There is no account for the mode {desk.mode}", step)]
     found: list[Problem] = []
     if desk.account.reconciliation != Account.Reconciliation.CLEAN:
-        word = desk.account.get_reconciliation_display()
-        step = "No order leaves before both books agree."
-        found.append(Problem("bad", f"The account is {word}", step, "risk", "Risk"))
+        verb = "" if desk.account.reconciliation == Account.Reconciliation.BROKEN else "is "
+        title = f"The account {verb}{desk.account.get_reconciliation_display()}"
+        found.append(Problem("bad", title, "No order leaves before both books agree.", "risk", "Risk"))
+    found += _refused(desk)
     if desk.pnl.summary.stale_marks:
         count = desk.pnl.summary.stale_marks
         title = f"{count} held {'position has' if count == 1 else 'positions have'} no fresh price"
@@ -91,6 +92,19 @@ def _account(desk: Desk) -> list[Problem]:
         step = "No new prices come; set another range to go on."
         found.append(Problem("warn", "The replay has reached its end", step))
     return found
+
+
+def _refused(desk: Desk) -> list[Problem]:
+    """Name the newest execution that could not be booked; the others are counted."""
+    if not desk.refused:
+        return []
+    newest, others = desk.refused[0], len(desk.refused) - 1
+    symbol = newest.payload.get("symbol") or newest.payload.get("client_order_id") or "no symbol"
+    title = f"An execution could not be booked: {newest.reason} ({symbol})"
+    if others:
+        title += f", and {others} more since yesterday"
+    step = "It is kept among the refused reports. The name can only be reduced until its restriction is lifted."
+    return [Problem("bad", title, step, "risk", "Risk")]
 
 
 def _line(desk: Desk) -> list[Problem]:
