@@ -45,7 +45,7 @@ class TestOurOwnApi(test_alpaca.TestAlpacaBroker):
         return desk.account
 
     @pytest.fixture
-    def broker(self, desk: Desk, server: LiveServer, keys_of: KeysOf) -> Iterator[ThroughUs]:  # type: ignore[override]
+    def broker(self, desk: Desk, server: LiveServer, keys_of: KeysOf) -> Iterator[ThroughUs]:
         self.desk = desk
         with broker_through(server, keys_of(), desk) as through:
             yield through
