@@ -87,6 +87,8 @@ def _cancel(journal: Journal, order: Order, operator: str, reason: str) -> None:
         journal.step(order, OrderStatus.CANCELED, source=OPERATOR, actor=operator, detail=detail)
     elif order.status in CANCELABLE:
         order.cancel_requested_at, order.cancel_sent_at = journal.wall_now, None
+        if order.error_code == successors.CANCEL_REFUSED:  # which has its pause; a new wish has none
+            order.error_code = order.error_message = ""
         journal.step(order, OrderStatus.PENDING_CANCEL, source=OPERATOR, actor=operator, detail=detail)
     elif order.status == OrderStatus.HELD:
         legs.cancel_held(journal, order, operator=operator, detail=detail)

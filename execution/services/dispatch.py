@@ -51,6 +51,8 @@ REFUSED_TOO_OFTEN = "REFUSED_TOO_OFTEN"
 CODE_LENGTH = 64
 MAX_UNREACHABLE = 3
 """So many cancels in one round find nobody there before the rest of them waits."""
+CANCEL_AGAIN_AFTER = timedelta(seconds=2)
+"""Wall time between two cancels of an order that is being replaced: each is a request and two lines of its life."""
 UNANSWERED = (OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL)
 
 
@@ -338,9 +340,12 @@ def send_cancels(
     A kill switch does not stop cancels, nor does anything else. An order whose submit has no answer yet is asked for by
     its client_order_id, again and again until the broker knows it. While nobody answers, the rest waits for the next
     round, so that a line that hangs does not keep the whole dispatcher; with `turns` those that failed come last then.
+    One that was refused because its order is being replaced is repeated after a pause.
     """
     turns = Turns() if turns is None else turns
     waiting = Order.objects.filter(account=account, status=OrderStatus.PENDING_CANCEL, cancel_sent_at__isnull=True)
+    just_now = (wall_now - CANCEL_AGAIN_AFTER + timedelta.resolution, wall_now)
+    waiting = waiting.exclude(error_code=successors.CANCEL_REFUSED, cancel_requested_at__range=just_now)
     sent = failures = 0
     for order in turns.due(waiting, wall_now=wall_now):
         try:

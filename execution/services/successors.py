@@ -28,7 +28,7 @@ from execution.brokers.base import (
 )
 from execution.models import Order, OrderEvent
 from execution.services.journal import Journal
-from execution.states import OPEN, OrderStatus
+from execution.states import OPEN, OrderStatus, may_follow
 from risk.models import Decision
 
 ZERO = Decimal(0)
@@ -36,6 +36,7 @@ BROKER, SYSTEM = OrderEvent.Source.BROKER, OrderEvent.Source.SYSTEM
 ORIGINAL_OVER = "original_over"
 TOTAL_FILLED = "total_filled"
 REPLACE_REJECTED = "replace_rejected"
+CANCEL_REFUSED = "cancel_refused"
 # Statuses in which a replacement may still reach the original, or has reached it without our knowing.
 REPLACEABLE = frozenset({OrderStatus.PENDING_REPLACE, OrderStatus.REPLACED})
 # Where an original stands that has given way: late fills may have made it whole.
@@ -176,13 +177,19 @@ class Pairs:
         for original, successor in self.of(order):
             if report.kind == REPLACE_REJECTED and order is original:
                 self._reject(successor, report)
-            refused = report.kind == "cancel_rejected" and order is original and original.status in OPEN
-            if refused and successor.status == OrderStatus.PENDING_CANCEL:
-                # Brokers take no cancel while they replace; both were to be canceled, so the wish stands.
-                original.cancel_requested_at = self._journal.wall_now
-                detail = {"reason": "refused while it was being replaced: to be sent again"}
-                self._journal.step(original, OrderStatus.PENDING_CANCEL, source=SYSTEM, detail=detail)
+            if report.kind == "cancel_rejected" and original.status in OPEN:
+                self._ask_again(order, successor if order is original else original, report)
         self.settle(order)
+
+    def _ask_again(self, order: Order, other: Order, report: BrokerReport) -> None:
+        """Keep the wish to cancel one of a pair: brokers take no cancel while they replace, and both were to go."""
+        both = other.status == OrderStatus.PENDING_CANCEL
+        if not both or not may_follow(OrderStatus(order.status), OrderStatus.PENDING_CANCEL):
+            return
+        order.cancel_requested_at, order.cancel_sent_at = self._journal.wall_now, None
+        order.error_code, order.error_message = CANCEL_REFUSED, report.reason or "refused while it was being replaced"
+        detail = {"reason": "refused while it was being replaced: to be sent again"}
+        self._journal.step(order, OrderStatus.PENDING_CANCEL, source=SYSTEM, detail=detail)
 
     def _reject(self, successor: Order, report: BrokerReport) -> None:
         """End the open successor of an original whose replacement was refused.

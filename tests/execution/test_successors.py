@@ -14,12 +14,14 @@ from execution.brokers.base import (
     BrokerOutcomeUnknown,
     BrokerRejected,
     BrokerUnavailable,
+    OrderNotCancelable,
 )
 from execution.models import Account, Order, RefusedReport
 from execution.services.cancels import cancel_open_orders, request_cancel
-from execution.services.dispatch import claim_pending
+from execution.services.dispatch import CANCEL_AGAIN_AFTER, claim_pending
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account, resolve_unanswered
+from execution.services.reports import apply_reports
 from execution.states import TERMINAL
 from marketdata.services.feeds import set_market_time
 from risk.services import kill_switch
@@ -437,17 +439,47 @@ def test_a_cancel_of_either_while_the_broker_decides_is_for_both(which: int) -> 
     assert_books_balance(account)
 
 
-def test_a_cancel_that_was_refused_by_report_while_replacing_is_sent_again() -> None:
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_cancel_that_was_refused_by_report_while_replacing_is_sent_again(which: int) -> None:
+    account, broker, original, successor = sent_pair()
+    request_cancel(order=original, operator="ann", wall_now=WALL_NOW)
+    Order.objects.filter(pk__in=[original.pk, successor.pk]).update(cancel_sent_at=WALL_NOW)
+    refused = (original, successor)[which]
+    broker.tell("cancel_rejected", refused.client_order_id, reason="pending replacement")
+    recorded(account, broker)
+    after = again(refused)
+    assert (after.status, after.cancel_sent_at) == ("pending_cancel", None)
+    assert_books_balance(account)
+
+
+def test_a_cancel_that_is_refused_at_every_turn_while_replacing_keeps_a_pace() -> None:
+    account, broker, original, successor = sent_pair()
+    request_cancel(order=original, operator="ann", wall_now=WALL_NOW)
+    asked: list[str] = []
+
+    def refuse(name: str) -> None:
+        asked.append(name)
+        broker.tell("cancel_rejected", name, reason="pending replacement")
+        raise OrderNotCancelable(name, "pending_replace")
+
+    broker.before_cancel = refuse
+    for tenth in range(40):
+        now_at = WALL_NOW + timedelta(seconds=tenth / 10)
+        dispatch(account, broker, wall_now=now_at)
+        apply_reports(account=account, broker=broker, wall_now=now_at)
+    assert (asked.count("one"), asked.count(successor.client_order_id)) == (2, 2)
+    assert now(original, successor) == ["pending_cancel", "pending_cancel"]
+
+
+def test_a_cancel_that_was_refused_while_replacing_ends_the_original_that_works_on() -> None:
     account, broker, original, successor = sent_pair()
     request_cancel(order=original, operator="ann", wall_now=WALL_NOW)
     Order.objects.filter(pk=original.pk).update(cancel_sent_at=WALL_NOW)
     broker.tell("cancel_rejected", "one", reason="pending replacement")
     recorded(account, broker)
-    after = again(original)
-    assert (after.status, after.cancel_sent_at) == ("pending_cancel", None)
     broker.orders["one"] = replace(broker.orders["one"], status="accepted")
     broker.end(successor.client_order_id, "rejected")
-    dispatch(account, broker)
+    dispatch(account, broker, wall_now=WALL_NOW + CANCEL_AGAIN_AFTER)
     recorded(account, broker)
     assert now(original, successor) == ["canceled", "rejected"]
     assert_books_balance(account)
