@@ -19,6 +19,7 @@ from execution.services.cancels import request_cancel
 from marketdata.services.feeds import set_market_time
 from risk.types import Side, TimeInForce
 from tests.execution.cases import assert_books_balance, position_of, statuses
+from tests.execution.updates.line_cases import Desk, until
 from tests.factories import (
     D,
     allow_bursts,
@@ -27,7 +28,7 @@ from tests.factories import (
     make_quote,
     submit,
 )
-from tests.faults.line import RESTING, Line, named
+from tests.faults.line import POST, RESTING, Line, named
 
 pytestmark = pytest.mark.django_db
 K = FaultKind
@@ -212,3 +213,18 @@ def test_an_accepted_order_that_is_rejected_later_holds_nothing_and_frees_its_wi
     line.dispatch()
     assert len(line.submitted()) == 2
     assert_books_balance(line.account)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rejection_that_only_rest_can_tell_ends_an_order_without_an_answer(desk: Desk) -> None:
+    """Case 18: the answer is lost, the stream tells nothing, and the order is rejected meanwhile."""
+    with desk.listening():
+        until(lambda: desk.link().stream == "live", say=desk.link)
+        desk.fault(K.ACCEPT_THEN_DROP, match=POST)
+        desk.fault(K.DROP_EVENT, times=None)
+        desk.fault(K.REJECT_LATER)
+        order = desk.order(**RESTING)
+        desk.pump()
+        until(lambda: desk.agrees() and named(order.client_order_id).status == "rejected", say=desk.sides)
+    assert position_of(desk.account).open_buy_quantity == 0
+    assert_books_balance(desk.account)
