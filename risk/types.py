@@ -256,11 +256,15 @@ class TradingState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionView:
-    """Where the market instant lies in its session."""
+    """Where the market instant lies in its session.
+
+    `auctions_taken` is false from a close until the exchanges take auction orders for the next session.
+    """
 
     phase: str
     minutes_from_open: int
     minutes_to_close: int
+    auctions_taken: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +326,12 @@ class Case:
         if held * sign >= 0 or not self.intent.quantity.is_finite():
             return False
         return (self.book.strategy_line.projected_quantity(sign) + self.intent.signed_quantity) * held >= 0
+
+    @property
+    def closes(self) -> bool:
+        """Whether the order, with the open ones of its side, leaves nothing of the strategy's position."""
+        projected = self.book.strategy_line.projected_quantity(self.intent.sign)
+        return self.reduces and projected + self.intent.signed_quantity == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,14 @@ def check_instrument(case: Case) -> Denial | None:
 
 
 def check_tick_and_lot(case: Case) -> Denial | None:
-    """Deny parts of a lot or share where none are taken, and prices off the tick (under one dollar $0.0001)."""
+    """Deny parts of a lot or share where none are taken, and prices off the tick (under one dollar $0.0001).
+
+    What a partial execution has left of a lot can be sold as it is, or nobody could ever leave the position.
+    """
     instrument, intent = case.instrument, case.intent
     if instrument is None:
         return None
-    if not instrument.fractionable and intent.quantity % instrument.lot_size:
+    if not instrument.fractionable and not case.closes and intent.quantity % instrument.lot_size:
         return Denial(
             DenialCode.INVALID_QUANTITY,
             f"{intent.symbol} trades in lots of {instrument.lot_size.normalize():f}",

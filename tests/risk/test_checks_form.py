@@ -14,7 +14,7 @@ from risk.checks.form import (
     storable,
 )
 from risk.types import DenialCode, OrderType, Side, TimeInForce
-from tests.risk.cases import code_of, make_case, make_instrument, make_intent
+from tests.risk.cases import code_of, make_case, make_instrument, make_intent, reducing
 
 NONSENSE = [
     "0",
@@ -130,6 +130,12 @@ def test_lots(quantity, lot, fractionable, passes):
     instrument = make_instrument(lot_size=D(lot), fractionable=fractionable)
     denial = check_tick_and_lot(make_case(instrument=instrument, intent=make_intent(quantity=D(quantity))))
     assert code_of(denial) == (None if passes else DenialCode.INVALID_QUANTITY)
+
+
+@pytest.mark.parametrize(("quantity", "passes"), [("37", True), ("36", False), ("38", False)])
+def test_what_is_held_of_a_lot_can_be_sold_whole(quantity, passes):
+    case = make_case(instrument=make_instrument(lot_size=D(100)), intent=make_intent(quantity=D(quantity)))
+    assert (check_tick_and_lot(reducing(case, strategy_holds=37)) is None) is passes
 
 
 @pytest.mark.parametrize("tif", list(TimeInForce))
