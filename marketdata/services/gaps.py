@@ -64,7 +64,7 @@ def keep_frames(*, feed: Feed, source: str, frames: Sequence[tuple[bytes, str]],
         UnreadableFrame(
             feed=feed,
             source=source,
-            problem=problem[:255],
+            problem=problem.replace("\0", "")[:255],
             content=content[:MAX_FRAME_BYTES],
             size=len(content),
             received_at=received_at,

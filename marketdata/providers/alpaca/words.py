@@ -10,8 +10,10 @@ from typing import Any
 
 from msgpack import Timestamp
 
+from marketdata.models.feeds import MAX_PRICE
 from marketdata.types import BandNews, BidAsk, MarketEvent, StatusNews, TradeChange, TradePrint
 
+LEAST_PRICE = Decimal("0.00000001")
 CHANNELS = ("trades", "quotes", "statuses", "lulds")
 BASIC_CHANNELS = ("trades", "quotes")
 # Trades that were not made at the market of their moment: average price, cash and next-day settlement, sold out of
@@ -112,15 +114,18 @@ def moment(value: object) -> datetime:
     :raises Unreadable: neither
     """
     if isinstance(value, Timestamp):
-        at: datetime = value.to_datetime()
+        try:
+            at: datetime = value.to_datetime()
+        except (OverflowError, ValueError):
+            raise Unreadable(f"time {value!r}") from None
         return at
     if isinstance(value, str):
         try:
             read = datetime.fromisoformat(value)
-        except ValueError:
+            if read.tzinfo is not None:
+                return read.astimezone(UTC)
+        except (OverflowError, ValueError):
             raise Unreadable(f"time {value!r}") from None
-        if read.tzinfo is not None:
-            return read.astimezone(UTC)
     raise Unreadable(f"time {value!r}")
 
 
@@ -146,23 +151,29 @@ def _moment(message: Mapping[str, Any]) -> datetime:
 
 def _symbol(message: Mapping[str, Any]) -> str:
     symbol = message.get("S")
-    if not isinstance(symbol, str) or not symbol:
+    if not isinstance(symbol, str) or not symbol or not symbol.isprintable():
         raise Unreadable(f"symbol {symbol!r}")
     return symbol
 
 
 def _price(message: Mapping[str, Any], name: str) -> Decimal:
-    price = number(message.get(name))
-    if price <= 0:
-        raise Unreadable(f"{name} {price}: above 0 is needed")
-    return price
+    return _storable(name, number(message.get(name)))
 
 
 def _side(message: Mapping[str, Any], name: str) -> Decimal | None:
     value = message.get(name)
     price = number(0 if value is None else value)
-    return price if price > 0 else None
+    return _storable(name, price) if price > 0 else None
+
+
+def _storable(name: str, price: Decimal) -> Decimal:
+    """Return a price that the tables hold: one that they refuse would hold back all that was told with it."""
+    if not LEAST_PRICE <= price < MAX_PRICE:
+        raise Unreadable(f"{name} {price}: {LEAST_PRICE:f} to below {MAX_PRICE} is needed")
+    return price
 
 
 def _text(message: Mapping[str, Any], name: str, longest: int) -> str:
-    return str(message.get(name) or "")[:longest]
+    # No table takes a NUL or half of a surrogate pair.
+    text = str(message.get(name) or "").replace("\0", "")
+    return text.encode(errors="replace").decode()[:longest]

@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 import structlog
+from django.db import DataError, IntegrityError, connection
 from django.db import Error as DatabaseError
-from django.db import connection
 
 from marketdata.clock import waiting_lead
 from marketdata.errors import MarketDataError
@@ -113,12 +113,25 @@ class LiveMarket:
     def pump(self, wall_now: datetime) -> Sequence[QuoteUpdate]:
         """Store what was told since the last call and return the quotes; the storing thread does it each 100 ms.
 
-        A batch that could not be stored is tried again with the next call.
+        A batch that could not be stored is tried again with the next call. One that the tables refuse is dropped: they
+        would refuse it for ever, and every later price would wait behind it.
+        :raises DatabaseError: it was not stored
         """
         if self._followed_at is None or wall_now - self._followed_at >= FOLLOW:
             self._follow(wall_now)
         batch = self._unsaved or self.buffer.drain()
         self._unsaved = batch
+        try:
+            self._save(batch, wall_now)
+        except (DataError, IntegrityError):
+            self._unsaved = None
+            raise
+        self._unsaved = None
+        if batch.quotes and self._on_quotes is not None:
+            self._on_quotes(batch.quotes, self.feed.market_now(wall_now))
+        return batch.quotes
+
+    def _save(self, batch: Batch, wall_now: datetime) -> None:
         for turn in batch.turns:
             self._turn(turn)
         if batch.turns:
@@ -130,10 +143,6 @@ class LiveMarket:
         self._lift_halts(batch, wall_now)
         if batch.quotes:
             store_quotes(feed=self.feed, quotes=batch.quotes, wall_now=wall_now)
-        self._unsaved = None
-        if batch.quotes and self._on_quotes is not None:
-            self._on_quotes(batch.quotes, self.feed.market_now(wall_now))
-        return batch.quotes
 
     def _hear(self, ready: "Future[None]") -> None:
         """Run the source's loop until it is canceled."""

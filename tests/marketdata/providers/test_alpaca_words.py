@@ -83,6 +83,13 @@ def test_kinds_of_no_interest_are_nothing(kind):
         {**TRADE, "t": "yesterday"},
         {**TRADE, "t": "2021-02-22T15:51:44"},
         {**TRADE, "t": 1613},
+        {**TRADE, "t": msgpack.Timestamp(1 << 62)},
+        {**TRADE, "t": "0001-01-01T00:00:00+14:00"},
+        {**TRADE, "S": "AAPL\0"},
+        {**TRADE, "p": 1e9},
+        {**TRADE, "p": 1e-9},
+        {**QUOTE, "ap": 1e300},
+        {"T": "l", "S": "AAPL", "u": 1e30, "d": 100, "t": STAMP},
         {**QUOTE, "ap": []},
         {"T": "l", "S": "AAPL", "u": 90, "d": 100, "t": STAMP},
         {"T": "c", "S": "AAPL", "t": STAMP},
@@ -91,6 +98,12 @@ def test_kinds_of_no_interest_are_nothing(kind):
 def test_a_message_that_cannot_be_read_says_so(broken):
     with pytest.raises(Unreadable):
         event_of(broken)
+
+
+def test_text_of_a_status_is_what_the_tables_take():
+    told = event_of({"T": "s", "S": "AAPL", "sc": "H\0", "sm": "a\0b", "rc": "", "rm": "\ud800", "z": "C", "t": STAMP})
+    assert isinstance(told, StatusNews)
+    assert (told.status, told.status_text, told.reason_text) == ("H", "ab", "?")
 
 
 @pytest.mark.parametrize("frame", [b"", b"\xc1", b"no", "text", msgpack.packb({"T": "t"}), msgpack.packb([1])])

@@ -171,6 +171,12 @@ def test_frames_that_cannot_be_read_are_kept(feed, market):
     assert (frame.size, len(frame.content), frame.problem) == (100_000, 65_536, "no msgpack")
 
 
+def test_problem_of_a_frame_is_kept_without_what_no_table_takes(feed, market):
+    market.buffer.unreadable(b"", "symbol A\0B")
+    market.pump(WALL)
+    assert UnreadableFrame.objects.get().problem == "symbol AB"
+
+
 def test_what_is_subscribed_is_wanted_from_the_source_within_a_second(feed, market):
     hold(feed=feed, source=SubscriptionSource.POSITION, holder="desk", symbols=["IBM"], wall_now=WALL)
     market.pump(WALL)
@@ -190,6 +196,15 @@ def test_a_batch_that_could_not_be_stored_is_stored_by_the_next_round(feed, mark
             market.pump(WALL)
     assert [each.last for each in market.pump(WALL)] == [D(100)]
     assert Quote.objects.get(feed=feed).last == D(100)
+
+
+def test_a_batch_that_the_tables_refuse_does_not_hold_back_later_prices(feed, market):
+    told(market, trade("100"), StatusNews("AAPL", True, "H", "a\0b", "", "", "C", NOON))
+    with pytest.raises(Error):
+        market.pump(WALL)
+    told(market, trade("101", NOON + timedelta(seconds=1)))
+    market.pump(WALL)
+    assert Quote.objects.get(feed=feed).last == D(101)
 
 
 def unavailable(**_):
