@@ -13,7 +13,7 @@ from typing import Any
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
-from execution.brokers.alpaca_modes import contradictions
+from execution.brokers.alpaca_modes import contradictions, is_key
 from ops_console.api.openapi_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from trading import embedded
 from trading.environment import ConfigurationError, Reader
@@ -80,6 +80,9 @@ if TRADING_MODE == "alpaca_live" and not LIVE_TRADING_ACCOUNT:
 if TRADING_MODE == "alpaca_live" and LIVE_TRADING_ACCOUNT.startswith("PA"):
     allowed = "a live account's number when TRADING_MODE is alpaca_live; PA… is a paper account"
     env.complain("LIVE_TRADING_ACCOUNT", LIVE_TRADING_ACCOUNT, allowed)
+for name, value in (("ALPACA_API_KEY_ID", ALPACA_API_KEY_ID), ("ALPACA_API_SECRET_KEY", ALPACA_API_SECRET_KEY)):
+    if not is_key(value):
+        env.complain(name, value, "one line of letters and digits", secret=True)
 if BROKER_MODE and ALPACA_API_KEY_ID:
     for name, value, allowed in contradictions(TRADING_MODE, ALPACA_API_KEY_ID, ALPACA_BASE_URL, ALPACA_STREAM_URL):
         env.complain(name, value, allowed, secret=True)

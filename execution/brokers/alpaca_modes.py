@@ -7,6 +7,13 @@ from urllib.parse import urlsplit
 PAPER, LIVE = "alpaca_paper", "alpaca_live"
 ADDRESSES = {PAPER: "https://paper-api.alpaca.markets", LIVE: "https://api.alpaca.markets"}
 
+NO_KEY = "holds a blank, a line break or another character that no key has"
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text can go into a header; libraries tell the whole text where it cannot, also a secret one."""
+    return text.isascii() and text.isprintable() and " " not in text
+
 
 def contradictions(mode: str, key_id: str, base_url: str, stream_url: str) -> list[tuple[str, str, str]]:
     """Say which variables do not belong to the mode, each with its value and what is allowed; empty when all do.

@@ -119,6 +119,14 @@ def test_an_emulator_or_the_modes_own_address_is_good(tmp_path, variables):
     assert (outcome.returncode, outcome.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["ALPACA_API_KEY_ID", "ALPACA_API_SECRET_KEY"])
+def test_a_key_with_a_line_break_is_refused_without_being_told(tmp_path, name):
+    keys, broken = {"ALPACA_API_KEY_ID": "PKPAPER", "ALPACA_API_SECRET_KEY": "key"}, {name: "PKfirst\nsecond"}
+    outcome = manage(tmp_path, "check", TRADING_MODE="alpaca_paper", **keys | broken)
+    assert outcome.returncode == 2
+    assert outcome.stderr.splitlines() == [f"{name}: read 14 characters; allowed: one line of letters and digits"]
+
+
 def test_dry_run_wins_over_the_mode(tmp_path):
     shown = manage(tmp_path, "diffsettings", TRADING_MODE="paper", DRY_RUN="true").stdout
     assert "TRADING_MODE = 'dry_run'" in shown

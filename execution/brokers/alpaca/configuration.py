@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 
-from execution.brokers.alpaca_modes import ADDRESSES, contradictions
+from execution.brokers.alpaca_modes import ADDRESSES, NO_KEY, contradictions, is_key
 from execution.brokers.base import BrokerNotConfigured
 
 
@@ -42,6 +42,9 @@ def configuration_of(mode: str) -> AlpacaConfiguration:
         raise BrokerNotConfigured(
             f"mode {mode}: ALPACA_API_KEY_ID and ALPACA_API_SECRET_KEY must be set", code="no_keys"
         )
+    for name, key in (("ALPACA_API_KEY_ID", key_id), ("ALPACA_API_SECRET_KEY", secret_key)):
+        if not is_key(key):
+            raise BrokerNotConfigured(f"mode {mode}: {name} {NO_KEY}", code="bad_key")
     wrong = contradictions(mode, key_id, str(settings.ALPACA_BASE_URL), str(settings.ALPACA_STREAM_URL))
     if wrong:
         name, _, allowed = wrong[0]
