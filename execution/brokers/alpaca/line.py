@@ -120,7 +120,7 @@ class Line:
             return self._client._request(method, path, None if data is None else dict(data))
         except APIError as error:
             refusal = refusal_of(error)
-            if refusal.status == UNAUTHORIZED:
+            if refusal.status == UNAUTHORIZED and (refusal.is_from_the_broker or not writes):
                 raise self._unauthorized(refusal.message) from None
             if method == "DELETE" and refusal.status == 422 and refusal.is_from_the_broker:
                 raise BrokerRejected(refusal.message, code=refusal.code) from None

@@ -75,6 +75,7 @@ OPEN_QUESTIONS = {
     "half an answer": Answer(200, order("one"), then="torn"),
     "no answer in time": Answer(then="silence"),
     "403 of a proxy": Answer(403, HTML),
+    "401 of a proxy": Answer(401, HTML),
     "404 of a proxy": Answer(404, {"message": "no route"}),
     "422 of a proxy": Answer(422, "unprocessable"),
     "408": error(408, 40810000, "request timeout"),
