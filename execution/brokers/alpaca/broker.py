@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +31,8 @@ from execution.brokers.base import (
 
 BY_CLIENT_ID = "/orders:by_client_order_id"
 CONFIGURATIONS = "/account/configurations"
+UNSEEN_SECONDS = 10
+"""How long Alpaca may not show an order that it has."""
 BUSY = {"pending_cancel", "pending_replace", "held"}
 
 
@@ -38,7 +40,6 @@ class AlpacaBroker:
     """One account; `line` is shared with everything else in the process that uses the same keys."""
 
     is_dry_run = False
-    not_found_grace_seconds = 10
     submit_batch_size = 1
 
     def __init__(self, line: Line, *, reports: Callable[[int, int], list[BrokerReport]]) -> None:
@@ -50,6 +51,16 @@ class AlpacaBroker:
     def name(self) -> str:
         """Return the mode, which says whose money it is."""
         return self.line.configuration.mode
+
+    @property
+    def not_found_grace_seconds(self) -> int:
+        """Return how long an order may stay unseen: the time that a submit may take until we give it up, and then some.
+
+        Counted from the claim, so ten seconds alone could be over before a submit without an answer has ended.
+        """
+        configuration = self.line.configuration
+        submit = timedelta(milliseconds=configuration.connect_milliseconds + configuration.read_milliseconds)
+        return UNSEEN_SECONDS + 1 + submit // timedelta(seconds=1)
 
     @property
     def pause_seconds(self) -> Decimal:

@@ -27,7 +27,7 @@ def read_clock(answer: Mapping[str, Any]) -> BrokerClock:
     :raises BrokerUnavailable: it tells no time
     """
     try:
-        at = datetime.fromisoformat(answer["timestamp"])
+        at = _instant(answer["timestamp"])
         replay = answer.get("replay")
         return BrokerClock(at, None if replay is None else _read_replay(replay))
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -46,4 +46,15 @@ def _read_replay(replay: Mapping[str, Any]) -> ClockState:
 
 
 def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return None if text is None else _instant(text)
+
+
+def _instant(text: str) -> datetime:
+    """Read a time that says where it is.
+
+    :raises ValueError: it does not, or is none
+    """
+    read = datetime.fromisoformat(text)
+    if read.tzinfo is None:
+        raise ValueError(f"{text} without an offset")
+    return read

@@ -14,6 +14,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
 THREAD = threading.local()
+CANCEL_SECONDS = 2
+"""A cancel that is not answered by then is sent again, which harms nobody; others must not wait for it."""
 
 
 class NoAnswerOfTheBroker(RequestException):
@@ -90,7 +92,8 @@ class BoundedSession(Session):
         :raises NoAnswerOfTheBroker: a redirect
         """
         THREAD.sent = False
-        kwargs["timeout"] = self._timeouts
+        connecting, reading = self._timeouts
+        kwargs["timeout"] = (connecting, min(reading, CANCEL_SECONDS) if method == "DELETE" else reading)
         response = super().request(method, url, *args, **kwargs)
         self._heard(response)
         if 300 <= response.status_code < 400:
