@@ -3,6 +3,7 @@
 import asyncio
 from argparse import ArgumentParser
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,7 @@ class Command(WorkerCommand):
         """End the line's loop and thread, if there are any."""
         if self.pool is None:
             return
-        if not self.running.done():
+        with suppress(RuntimeError):  # the loop has closed just now
             self.loop.call_soon_threadsafe(self.ending.set)
         try:
             ended_by = self.running.exception(STOP_SECONDS)
