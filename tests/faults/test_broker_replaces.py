@@ -6,6 +6,7 @@ import pytest
 from django.db.models import Sum
 
 from execution.brokers.alpaca import AlpacaBroker
+from execution.errors import ReplaceRefused
 from execution.models import Fill, Order, RefusedReport
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account
@@ -303,3 +304,23 @@ def test_a_replaced_original_that_fills_whole_leaves_nothing_working(desk: Desk,
         come_to(desk, {"one": "filled", "one-R1": "canceled"})
         agree(desk)
         assert Fill.objects.aggregate(bought=Sum("quantity"))["bought"] == 10
+
+
+def test_a_loop_of_new_terms_waits_for_the_broker_each_time(desk: Desk, heard: str) -> None:
+    """Case 84: neither the original nor its successor takes further terms before the one has given way."""
+    with desk.listening():
+        first = working(desk)
+        desk.fault(K.STUCK_PENDING_REPLACE, seconds="3600")
+        ask(desk, first, limit_price=D(98))
+        desk.dispatch()
+        for name in ("one", "one-R1") * 3:
+            with pytest.raises(ReplaceRefused, match="wait"):
+                ask(desk, named(name), limit_price=D(97))
+            desk.dispatch()
+        assert (patches(desk), held_shares(desk)) == (1, 10)
+        advance(desk, 3601)
+        come_to(desk, {"one": "replaced", "one-R1": "accepted"})
+        ask(desk, named("one-R1"), limit_price=D(97))
+        come_to(desk, {"one": "replaced", "one-R1": "replaced", "one-R2": "accepted"})
+        agree(desk)
+        assert patches(desk) == 2
