@@ -18,6 +18,7 @@ from execution.services.wishes import keep_wish
 from marketdata.clock import wall_now
 from risk.services import kill_switch
 from tests.execution.brokers.alpaca.emulated import broker_at, emulator_at
+from tests.execution.updates.line_cases import until
 from tests.factories import MARKET_AT, WALL_NOW, D, allow_bursts, make_account, make_order
 from trading.management.commands import run_dispatcher
 
@@ -139,6 +140,22 @@ def test_a_cancel_leaves_while_something_else_hangs(
     assert reached.wait(AT_ONCE_SECONDS)
     want_gone()
     assert asked.wait(AT_ONCE_SECONDS)
+
+
+def test_what_the_broker_tells_is_booked_while_a_submit_hangs(
+    account: Account,
+    command: run_dispatcher.Command,
+    emulator: RunningEmulator,
+    round_of_its_own: Callable[[], None],
+    hang: Callable[[str], threading.Event],
+) -> None:
+    make_order(account, client_order_id="new", order_type="limit", limit_price=D(98))
+    reached = hang("submit_many")
+    round_of_its_own()
+    assert reached.wait(AT_ONCE_SECONDS)
+    emulator.tick("AAPL", last=D("98.50"), bid=D("98.49"), ask=D("98.51"))
+    until(lambda: Order.objects.get(client_order_id="old").status == "filled")
+    assert Order.objects.get(client_order_id="new").status == "submitted"
 
 
 def test_a_cancel_leaves_while_the_second_lock_hangs(

@@ -1,9 +1,13 @@
-"""Cancels on a way of their own: whatever else of the dispatcher hangs, a cancel that was asked for leaves at once."""
+"""Cancels on a way of their own: whatever else of the dispatcher hangs, a cancel that was asked for leaves at once.
+
+While a submit is under way, what the broker tells is booked here as well: the book must not stand still with it.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ from execution.brokers.base import Broker
 from execution.models import Account
 from execution.services.cancel_turns import Turns
 from execution.services.dispatch import CHANNEL, send_cancels
+from execution.services.reports import apply_reports
 from execution.services.wishes import fulfil_wishes
 
 log = structlog.get_logger(__name__)
@@ -37,6 +42,7 @@ class CancelLine:
         self._var_dir = var_dir
         self._wall = wall
         self._allowed, self._stopping = threading.Event(), threading.Event()
+        self._books = threading.Event()
         self._turns = Turns()
         self._listens: Any = None
         self._thread = threading.Thread(target=self._run, name="cancels", daemon=True)
@@ -56,6 +62,18 @@ class CancelLine:
             self._allowed.set()
         else:
             self._allowed.clear()
+
+    @contextmanager
+    def booking(self) -> Iterator[None]:
+        """Book what the broker tells during the block, which may hang in a call to it.
+
+        Only then: a recovery that compares positions must not find a book that moves.
+        """
+        self._books.set()
+        try:
+            yield
+        finally:
+            self._books.clear()
 
     def stop(self) -> None:
         """End after the cancel that is on its way; one that hangs is not waited for."""
@@ -84,6 +102,8 @@ class CancelLine:
             account = Account.objects.select_related("feed").get(pk=self.account_id)
             market_at = account.feed.market_now(now)
             send_cancels(account=account, broker=self._broker, wall_now=now, market_at=market_at, turns=self._turns)
+            if self._books.is_set():
+                apply_reports(account=account, broker=self._broker, wall_now=now)
 
     def _wait(self) -> None:
         connection.ensure_connection()

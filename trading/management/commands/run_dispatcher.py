@@ -1,5 +1,6 @@
 """Send the desk's stored orders to its broker, as soon as they are stored."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -136,9 +137,9 @@ class Command(WorkerCommand):
         until = wall_now() + SENDING_AT_MOST
         while not self.stopping.is_set():
             apply_reports(account=account, broker=broker, wall_now=wall_now())
-            report = dispatch_once(
-                account=account, broker=broker, wall_now=wall_now(), with_cancels=not self._cancels_go_alone
-            )
+            alone = self.cancels if self._cancels_go_alone else None
+            with nullcontext() if alone is None else alone.booking():
+                report = dispatch_once(account=account, broker=broker, wall_now=wall_now(), with_cancels=alone is None)
             self.sent += report.sent
             keep_second_lock(account=account, broker=broker, wall_now=wall_now())
             if not report.did_something:
