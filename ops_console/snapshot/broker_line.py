@@ -106,7 +106,7 @@ def _rest(link: BrokerLink) -> Iterator[Trouble]:
         last = (
             " It never answered." if link.polled_at is None else f" It answered last at {_clock_time(link.polled_at)}."
         )
-        step = "What the stream may lose is not found meanwhile."
+        step = "Orders and cancels go the same way, and wait. What the stream may lose is not found meanwhile."
         yield Trouble("warn", "The broker's REST does not answer the cross-check", f"{problem}.{last} {step}")
 
 

@@ -25,6 +25,8 @@ from trading.models import Heartbeat
 DATABASE_AWAY = (DatabaseError, InterfaceError)
 CANCEL_LATE = timedelta(seconds=10)
 """Wall time after which a cancel that is not done is a problem that people should know of."""
+ANSWER_LATE = timedelta(seconds=3)
+"""Wall time after which an order that was sent and not answered is one."""
 REFUSED_SHOWN = timedelta(days=1)
 """Wall time for which executions that could not be booked are shown as a problem; they stay in the records."""
 
@@ -48,6 +50,7 @@ class Desk:
     halts: list[TradingStatus] = field(default_factory=list)
     link: BrokerLink | None = None
     late_cancels: list[Order] = field(default_factory=list)
+    unanswered: list[Order] = field(default_factory=list)
     refused: list[RefusedReport] = field(default_factory=list)
 
     @property
@@ -115,8 +118,9 @@ def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
         breaker=None if account is None else risk_selectors.breaker_status(account.scope, wall_now),
         heartbeats=dict(Heartbeat.objects.values_list("name", "at")),
         wishes=kept_wishes(settings.VAR_DIR),
-        link=None if account is None else BrokerLink.objects.filter(account=account).first(),
+        link=_link(account) if mode in ADDRESSES else None,
         late_cancels=_late_cancels(account, wall_now),
+        unanswered=_unanswered(account, wall_now),
         refused=_refused(account, wall_now),
         halts=list(halts.select_related("instrument").order_by("instrument__symbol")),
         requests=list(ReleaseRequest.objects.filter(state=ReleaseState.PENDING, expires_at__gt=wall_now)),
@@ -129,6 +133,18 @@ def _refused(account: Account | None, wall_now: datetime) -> list[RefusedReport]
         account=account, created_at__gt=wall_now - REFUSED_SHOWN, payload__kind__in=sorted(MOVES_SHARES)
     )
     return [] if account is None else list(found)
+
+
+def _link(account: Account | None) -> BrokerLink | None:
+    return None if account is None else BrokerLink.objects.filter(account=account).first()
+
+
+def _unanswered(account: Account | None, wall_now: datetime) -> list[Order]:
+    """Return the orders that were sent some time ago and that nobody has answered, oldest first."""
+    if account is None:
+        return []
+    found = execution_selectors.unknown_outcomes(account, wall_now=wall_now, older_than=ANSWER_LATE)
+    return list(found.order_by("submitted_at", "pk"))
 
 
 def _late_cancels(account: Account | None, wall_now: datetime) -> list[Order]:

@@ -16,7 +16,7 @@ UNKNOWN = Cell(NOTHING, "unknown")
 FULL_DAY = "16:00"
 
 # A process is believed dead when it was silent for longer (s); the worker is only asked every few seconds.
-SILENCE: dict[str, int] = {"stream": 5, "dispatcher": 5, "clock": 10, "worker": 30}
+SILENCE: dict[str, int] = {"stream": 5, "dispatcher": 3, "clock": 10, "worker": 30}
 
 ACCOUNT_KEYS = (
     *("equity", "day_pnl", "day_pnl_pct", "gross", "gross_pct", "net", "buying_power", "cash"),

@@ -30,7 +30,8 @@ def problems(desk: Desk) -> list[Problem]:
     """List everything that is wrong with the desk now."""
     if not desk.database:
         return [Problem("bad", "The database does not answer", NOT_CURRENT), *_wishes(desk)]
-    found = [*_wishes(desk), *_trading(desk), *_cancels(desk), *_account(desk), *_line(desk), *_processes(desk)]
+    orders = [*_cancels(desk), *_unanswered(desk)]
+    found = [*_wishes(desk), *_trading(desk), *orders, *_account(desk), *_line(desk), *_processes(desk)]
     return sorted(found, key=lambda problem: problem.tone != "bad")
 
 
@@ -69,6 +70,20 @@ def _cancels(desk: Desk) -> list[Problem]:
         title += f", and {others} more {'cancel' if others == 1 else 'cancels'}"
     step = "Until the broker says that it is over it may still fill, and its shares stay held: do not sell them twice."
     return [Problem("bad", title, step, "orders", "Orders")]
+
+
+def _unanswered(desk: Desk) -> list[Problem]:
+    """Name the order that has waited the longest for the broker's answer; the others are counted."""
+    if not desk.unanswered:
+        return []
+    oldest, others = desk.unanswered[0], len(desk.unanswered) - 1
+    waited = figures.duration(int((desk.wall_now - (oldest.submitted_at or desk.wall_now)).total_seconds()))
+    order = f"{oldest.side} {oldest.leaves_quantity.normalize():f} {oldest.instrument.symbol}"
+    title = f"The broker has not answered for {waited}: {order}"
+    if others:
+        title += f", and {others} more {'order' if others == 1 else 'orders'}"
+    step = "It may be there. It is not sent again: the broker is asked for it until it is known."
+    return [Problem("warn", title, step, "orders", "Orders")]
 
 
 def _account(desk: Desk) -> list[Problem]:
@@ -117,7 +132,7 @@ def _processes(desk: Desk) -> list[Problem]:
     found: list[Problem] = []
     meaning = {
         "stream": ("No prices come in", "Orders are denied once prices are stale."),
-        "dispatcher": ("Orders are not being sent", "They wait as pending; cancels wait as well."),
+        "dispatcher": ("Orders are not being sent", "They wait as pending, and go out when it is back."),
         "clock": ("Nothing is scheduled", "Runs do not start and slices are not sent."),
         "worker": ("Background work stands still", "Runs, reports and reconciliation wait."),
     }

@@ -8,11 +8,11 @@ import pytest
 from execution.models import Account, Order
 from execution.services.cancels import request_cancel
 from marketdata.clock import wall_now
-from ops_console.snapshot.desk import CANCEL_LATE, read_desk
+from ops_console.snapshot.desk import ANSWER_LATE, CANCEL_LATE, read_desk
 from ops_console.snapshot.problems import Problem, problems
 from tests.execution.cases import accepted_order, recorded
 from tests.execution.fake_broker import FakeBroker
-from tests.factories import D, allow_bursts, make_account
+from tests.factories import D, allow_bursts, make_account, make_order
 
 pytestmark = pytest.mark.django_db
 
@@ -63,3 +63,13 @@ def test_it_is_gone_when_the_order_is(account: Account) -> None:
     broker.end(order.client_order_id, "canceled")
     recorded(account, broker)
     assert shown(now + timedelta(minutes=2)) == []
+
+
+def test_an_order_that_the_broker_does_not_answer_is_said(account: Account) -> None:
+    now = wall_now()
+    order = make_order(account)
+    Order.objects.filter(pk=order.pk).update(status="submitted", submitted_at=now)
+    assert [p.title for p in problems(read_desk(now + ANSWER_LATE)) if "answered" in p.title] == []
+    (problem,) = [p for p in problems(read_desk(now + timedelta(seconds=4))) if "answered" in p.title]
+    assert (problem.tone, problem.title) == ("warn", "The broker has not answered for 4 s: buy 10 AAPL")
+    assert "not sent again" in problem.next_step
