@@ -18,6 +18,8 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from execution.models import (
     AccountDay,
+    BrokerLink,
+    BrokerMessage,
     CashEntry,
     Fill,
     Order,
@@ -54,9 +56,11 @@ MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models
 READ_ONLY = [
     OrderEvent, Fill, CashEntry, Decision, KillSwitchEvent, BreakerEvent, LimitChange, AccountDay, StrategyDay,
     PositionAdjustment, RefusedReport, Position, Order, ReleaseRequest, ApiToken, LogEntry, Success, Failure,
+    BrokerLink, BrokerMessage,
 ]  # fmt: skip
 REASON = "because it has to be done"
-BUDGET = 20
+BUDGET = 24
+"""Queries of a page, most of them for the frame, which says on every page how the desk is."""
 numbers = count(1)
 
 
@@ -148,6 +152,10 @@ def fill_tables(account, instrument_count):
             trading_date=date(2012, 6, 14),
         )  # fmt: skip
         RefusedReport.objects.create(account=account, sequence=number, reason="overfill", payload={})
+        BrokerLink.objects.create(account=make_account(name=f"a{number}"))
+        BrokerMessage.objects.create(
+            account=make_account(), sequence=number, key=f"m{number}", source="stream", at=MARKET_AT, payload={}
+        )
         money = dict.fromkeys(("realized_pnl", "unrealized_pnl", "fees", "pnl", "gross_exposure", "net_exposure"), 0)
         StrategyDay.objects.create(
             account=account, strategy=strategy, date=date(2012, 6, 14), closed_at=MARKET_AT, **money
