@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,11 @@ def session_hours(day: date) -> SessionHours:
 def hours_for_entry(at: datetime) -> SessionHours:
     """Return the session an order entered now is for: after a close that is the next one."""
     return session_hours(calendar.trading_date(at))
+
+
+def auctions_are_taken(at: datetime) -> bool:
+    """Tell whether 19:00 New York has come since the last close; from an open to its close it has."""
+    return at >= session_hours(calendar.trading_date(at + timedelta(microseconds=1))).auctions_enterable_at
 
 
 def hours_for_event(at: datetime) -> SessionHours:

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from execution.session_hours import auctions_are_taken
 from marketdata import calendar
 from marketdata.clock import price_age
 from risk.selectors import breaker_state, limit_book
@@ -179,6 +180,7 @@ class Book:
             phase=calendar.market_phase(market_at),
             minutes_from_open=calendar.minutes_from_open(market_at),
             minutes_to_close=calendar.minutes_to_close(market_at),
+            auctions_taken=auctions_are_taken(market_at),
         )
         self._lines: dict[tuple[str, str], Exposure] = {}
         self._totals: dict[str, Totals] = {}

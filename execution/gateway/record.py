@@ -79,6 +79,7 @@ def decided(case: Case, book: Book) -> dict[str, Any]:
             "phase": case.session.phase,
             "minutes_from_open": case.session.minutes_from_open,
             "minutes_to_close": case.session.minutes_to_close,
+            "auctions_taken": case.session.auctions_taken,
         },
         "price": price
         and {

@@ -85,11 +85,16 @@ def check_session(case: Case) -> Denial | None:
 
 
 def check_auction_window(case: Case) -> Denial | None:
-    """Deny auction orders after their cut-off, and market orders in the first and last minutes of a session.
+    """Deny auction orders outside their window, and market orders in the first and last minutes of a session.
 
-    An order that reduces a position may always go to the market.
+    The window opens at 19:00 New York on the session day before: brokers refuse what comes earlier. An order that
+    reduces a position may always go to the market.
     """
     session, intent = case.session, case.intent
+    if intent.time_in_force in AUCTIONS and not session.auctions_taken:
+        return _window_denial(
+            case, f"{intent.time_in_force} orders for the next session are taken from 19:00 New York on, not yet"
+        )
     if intent.time_in_force == TimeInForce.OPG:
         late = session.phase == "open" or -OPENING_CUTOFF_MINUTES <= session.minutes_from_open < 0
         return _window_denial(case, "opg orders are taken until 2 minutes before the open") if late else None

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 BEFORE_CLOSE = datetime(2012, 6, 14, 19, 59, 59, tzinfo=UTC)
 AFTER_CLOSE = datetime(2012, 6, 14, 20, 0, 1, tzinfo=UTC)
 FIVE_PM = datetime(2012, 6, 14, 21, 0, tzinfo=UTC)
+SEVEN_PM = datetime(2012, 6, 14, 23, 0, tzinfo=UTC)
 EIGHT_PM = datetime(2012, 6, 15, 0, 0, tzinfo=UTC)
 EIGHT_AM = datetime(2012, 6, 15, 12, 0, tzinfo=UTC)
 NINE_TWENTY = datetime(2012, 6, 15, 13, 20, tzinfo=UTC)
@@ -173,9 +174,22 @@ def test_an_opening_order_that_waited_until_the_evening_is_not_sent_for_the_next
     assert (named("late").status, line.posts()) == ("expired", 0)
 
 
-def test_an_opening_order_between_the_close_and_seven_is_refused_by_the_broker(line: Line) -> None:
-    """Case 27: it is for tomorrow in our book as well, and too early for it there."""
-    both_at(line, FIVE_PM)
+@pytest.mark.parametrize("auction", ["opg", "cls"])
+def test_an_auction_order_between_the_close_and_seven_never_leaves(line: Line, auction: str) -> None:
+    """Case 27: from the close on it is for the next session, and brokers take it from 19:00 New York."""
+    for at in (AFTER_CLOSE, FIVE_PM, SEVEN_PM - timedelta(seconds=1)):
+        both_at(line, at)
+        assert denials(line, time_in_force=auction) == ["AUCTION_WINDOW"]
+    both_at(line, SEVEN_PM)
+    assert denials(line, time_in_force=auction) == []
+    line.round()
+    assert (line.posts(), Order.objects.get(status="accepted").trading_date) == (1, FRIDAY)
+
+
+def test_an_opening_order_that_reaches_the_broker_before_seven_is_refused(line: Line) -> None:
+    """Case 27: the broker has the same rule, and goes by its own clock."""
+    desk_at(line, SEVEN_PM)
+    broker_at(line, FIVE_PM)
     make_order(line.account, client_order_id="early", time_in_force="opg")
     line.round()
     assert (named("early").status, named("early").trading_date) == ("rejected", FRIDAY)

@@ -75,6 +75,15 @@ def test_cls_is_taken_until_ten_minutes_before_the_close(phase, to_close, passes
     assert code_of(check_auction_window(case)) == (None if passes else DenialCode.AUCTION_WINDOW)
 
 
+@pytest.mark.parametrize("tif", list(TimeInForce))
+@pytest.mark.parametrize("phase", ["post", "closed"])
+def test_auction_orders_are_not_taken_between_the_close_and_seven_in_the_evening(phase, tif):
+    session = replace(at(phase, from_open=-1000), auctions_taken=False)
+    denial = check_auction_window(make_case(session=session, intent=make_intent(time_in_force=tif)))
+    assert (denial is not None) is (tif in AUCTIONS)
+    assert denial is None or f"{tif} orders for the next session are taken from 19:00 New York" in denial.message
+
+
 @pytest.mark.parametrize(
     ("from_open", "to_close", "passes"),
     [(4, 386, False), (5, 385, True), (6, 384, True), (386, 4, False), (385, 5, True), (384, 6, True)],
