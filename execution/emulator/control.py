@@ -160,15 +160,16 @@ class Control:
         halted = body.get("halted", True)
         if not isinstance(halted, bool):
             raise malformed("halted", halted, "true or false")
-        if halted:
-            self.surface.venue.halt(symbol)
-        else:
-            self.surface.venue.resume(symbol)
         at = self.surface.clock.now()
         messages = [status_message(symbol, halted=halted, at=at)]
         if body.get("low") is not None and body.get("high") is not None:
             low, high = _positive(body, "low"), _positive(body, "high")
             messages.append(band_message(symbol, low=low, high=high, at=at))
+        # Only now: what is refused changes nothing.
+        if halted:
+            self.surface.venue.halt(symbol)
+        else:
+            self.surface.venue.resume(symbol)
         self.surface.stock.broadcast(messages)
         return self._done()
 

@@ -141,15 +141,22 @@ class DataApi:
 
     async def snapshots(self, request: Request) -> Response:
         """GET /v2/stocks/snapshots: symbols at the top, without a key around them."""
-        symbols = _symbols(query_of(request))
+        symbols = _symbols(self._newest(request))
         return answer({symbol: self._snapshot(symbol) for symbol in symbols if self._quote(symbol) is not None})
 
     def _latest(self, key: str, request: Request, row: Callable[[str], Row | None]) -> Response:
+        found = {symbol: row(symbol) for symbol in _symbols(self._newest(request))}
+        return answer({key: {symbol: each for symbol, each in found.items() if each is not None}})
+
+    def _newest(self, request: Request) -> Mapping[str, str]:
+        """Return what is asked about the newest of everything.
+
+        :raises WireError: 403, the feed is not in the subscription
+        """
         given = query_of(request)
         if self._feed(given) == "sip" and self.surface.iex_only:
             raise forbidden("subscription does not permit querying recent SIP data")
-        found = {symbol: row(symbol) for symbol in _symbols(given)}
-        return answer({key: {symbol: each for symbol, each in found.items() if each is not None}})
+        return given
 
     def _snapshot(self, symbol: str) -> Row:
         now = self.surface.clock.now()

@@ -84,12 +84,16 @@ class Front:
             await self._serve(scope, receive, send)
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the control endpoints be used from this machine only: they need no key."""
-        if peer_of(scope).startswith(LOOPBACK):
-            await self.app(scope, receive, send)
-        else:
+        """Let the control endpoints be used from this machine only, and by no page of a browser: they need no key."""
+        if not peer_of(scope).startswith(LOOPBACK):
             refusal = WireError(403, FORBIDDEN, "the control endpoints answer on the loopback address only")
             await _send(_refusal(refusal), send)
+        elif "origin" in Headers(scope=scope):
+            # Any page that is open here could send such a request, from wherever it came.
+            refusal = WireError(403, FORBIDDEN, "the control endpoints do not answer pages of a browser (Origin)")
+            await _send(_refusal(refusal), send)
+        else:
+            await self.app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read_body(receive)

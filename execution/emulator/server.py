@@ -54,6 +54,8 @@ class EmulatorServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 ws_per_message_deflate=False,
+                # Not from FORWARDED_ALLOW_IPS: whoever is trusted to name another's address could name this machine's.
+                forwarded_allow_ips=LOOPBACK,
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=GRACE,
             )

@@ -21,6 +21,9 @@ from execution.emulator.streams import UpdateStream
 from execution.emulator.venue import Venue, VenueSettings
 from marketdata.calendar import session_table
 
+MOST_PATHS = 1_000
+OTHERS = ("*", "other paths")
+
 
 class Surface:
     """One emulated broker as the network sees it. Everything here happens on one thread, the loop's.
@@ -110,9 +113,12 @@ class Surface:
     # what faults match, and what is counted
 
     def count(self, method: str, path: str) -> None:
-        """Count a request; ids in the path count as one path."""
+        """Count a request; ids in the path count as one path, and so do the paths after the thousandth."""
         head, _, last = path.rpartition("/")
-        self.requests[method, f"{head}/{{id}}" if _is_id(last) else path] += 1
+        counted = (method, f"{head}/{{id}}" if _is_id(last) else path)
+        if counted not in self.requests and len(self.requests) >= MOST_PATHS:
+            counted = OTHERS
+        self.requests[counted] += 1
 
     def request_id(self) -> str:
         """Return the next X-Request-ID."""

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 import requests
 
+from execution.emulator import surface
 from execution.emulator.front import Front
+from execution.emulator.server import RunningEmulator
 from tests.execution.emulator.clients import PATIENCE, control, limit, market, trade_updates, trading_client
 
 
@@ -41,6 +43,32 @@ def test_requests_are_counted_by_method_and_path(emulator, client):
         client.get_order_by_id(first.id)
     counted = {(each["method"], each["path"]): each["count"] for each in control(emulator, "GET", "requests")}
     assert counted == {("POST", "/v2/orders"): 1, ("GET", "/v2/orders/{id}"): 2}
+
+
+def test_paths_that_are_counted_apart_are_bounded(emulator, monkeypatch):
+    monkeypatch.setattr(surface, "MOST_PATHS", 2)
+    for name in "abcb":
+        requests.get(f"{emulator.url}/{name}", timeout=PATIENCE)
+    counted = {(each["method"], each["path"]): each["count"] for each in control(emulator, "GET", "requests")}
+    assert counted == {("GET", "/a"): 1, ("GET", "/b"): 2, surface.OTHERS: 1}
+
+
+def test_pages_of_a_browser_do_not_reach_behind_the_stage(emulator, client):
+    client.submit_order(limit("90"))
+    headers = {"Origin": "https://example.com", "Content-Type": "text/plain"}
+    answer = requests.post(f"{emulator.url}/emulator/reset", headers=headers, timeout=PATIENCE)
+    assert answer.status_code == 403
+    assert control(emulator, "GET", "state")["orders"] == {"new": 1}
+
+
+def test_no_environment_lets_others_name_the_address_they_come_from(monkeypatch):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    assert RunningEmulator()._server.config.forwarded_allow_ips == "127.0.0.1"
+
+
+def test_a_halt_with_a_band_that_is_refused_halts_nothing(emulator, client):
+    assert "high" in refused(emulator, "halts", {"symbol": "AAPL", "low": 90, "high": -1})
+    assert client.submit_order(market()).status == "filled" or control(emulator, "GET", "state")["positions"]
 
 
 def test_faults_are_added_listed_and_cleared(emulator):

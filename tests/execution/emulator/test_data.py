@@ -423,6 +423,7 @@ def test_the_free_subscription_has_no_recent_data_of_the_sip():
         bars = "bars?symbols=AAPL&timeframe=1Day&start=2012-06-11"
         assert [status(f"{bars}&feed=sip"), status(f"{bars}&feed=sip&end=2012-06-13"), status(bars)] == [403, 200, 200]
         assert [status("quotes/latest?symbols=AAPL&feed=sip"), status("quotes/latest?symbols=AAPL")] == [403, 200]
+        assert [status("snapshots?symbols=AAPL&feed=sip"), status("snapshots?symbols=AAPL")] == [403, 200]
         with Raw(free, "sip") as refused, Raw(free) as allowed:
             assert refused.login()["code"] == 409
             assert allowed.login()["T"] == "success"
