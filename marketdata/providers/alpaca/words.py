@@ -169,7 +169,7 @@ def _side(message: Mapping[str, Any], name: str) -> Decimal | None:
 def _storable(name: str, price: Decimal) -> Decimal:
     """Return a price that the tables hold: one that they refuse would hold back all that was told with it."""
     if not LEAST_PRICE <= price < MAX_PRICE:
-        raise Unreadable(f"{name} {price}: {LEAST_PRICE:f} to below {MAX_PRICE} is needed")
+        raise Unreadable(f"{name} {price}: above 0 is needed, {LEAST_PRICE:f} to below {MAX_PRICE}")
     return price
 
 
