@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,17 +56,21 @@ def kept_wishes(var_dir: Path | str) -> list[Wish]:
 def fulfil_wishes(var_dir: Path | str, *, wall_now: datetime) -> list[HaltReport]:
     """Carry out the wishes that wait and put their file aside; costs one look at the disk when there are none.
 
-    Whatever happened since they were asked for: a person decides about the release, not the passing of time.
+    Whatever happened since they were asked for: a person decides about the release, not the passing of time. A wish
+    that comes meanwhile stays for the next look, which carries out all of them again; engaging twice does no harm.
     """
     path = Path(var_dir) / FILE
     if not path.exists():
         return []
+    wishes = kept_wishes(var_dir)
     reports = [
         engage_kill_switch(
             scope=wish.scope, operator=wish.operator, reason=wish.reason, source=wish.source, wall_now=wall_now
         )
-        for wish in kept_wishes(var_dir)
+        for wish in wishes
     ]
-    path.replace(path.with_name(f"kill_switch_engaged_{wall_now:%Y%m%dT%H%M%S}.json"))
+    if kept_wishes(var_dir) == wishes:
+        with suppress(FileNotFoundError):  # another process has carried them out as well
+            path.replace(path.with_name(f"kill_switch_engaged_{wall_now:%Y%m%dT%H%M%S}.json"))
     log.warning("kill_switch_wishes_fulfilled", event_ids=[report.event_id for report in reports])
     return reports
