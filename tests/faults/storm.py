@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from random import Random
 from threading import Event
 from typing import Any
@@ -36,7 +37,7 @@ from risk.types import Side
 from tests.execution.brokers.alpaca.emulated import Ticker
 from tests.execution.cases import assert_books_balance
 from tests.execution.updates.line_cases import D, Desk, until
-from tests.factories import allow, make_intent
+from tests.factories import allow, make_instrument, make_intent, make_quote
 from tests.faults.line import POST
 from tests.faults.reckoning import LOST, OTHER
 
@@ -93,6 +94,9 @@ class Storm:
         desk.line.budget = Budget(nanoseconds=self.ticker)
         allow(max_position_quantity=1_000_000, max_position_notional=10**9, max_gross_notional=10**9)
         allow(max_net_notional=10**9, daily_loss_pct=100, weekly_loss_pct=100)
+        make_instrument("MSFT")
+        make_quote(self.account().feed, "MSFT")
+        self.move_market()
         self._plan()
 
     def _plan(self) -> None:
@@ -138,10 +142,13 @@ class Storm:
         assert not refused, refused
 
     def _terms(self, name: str) -> dict[str, Any]:
-        """Buy at a price that is met, rest below the market, or (others only) sell: then the broker may refuse."""
+        """Buy at a price that is met or rest below the market; others also sell, which the broker may refuse."""
         terms: dict[str, Any] = {"quantity": D(self.chance.randint(1, 9))}
-        if name.startswith(OTHER) and self.chance.random() < 0.3:
-            return terms | {"side": Side.SELL, "order_type": "limit", "limit_price": D("100.90")}
+        if name.startswith(OTHER):
+            # A name of their own: an open short sale would have every buy of that name refused.
+            terms["symbol"] = "MSFT"
+            if self.chance.random() < 0.4:
+                return terms | {"side": Side.SELL, "order_type": "limit", "limit_price": D("100.90")}
         price = self.chance.choice(["100.50", "100.07", "99.00"])
         return terms | {"order_type": "limit", "limit_price": D(price)}
 
@@ -201,8 +208,13 @@ class Storm:
         return account.reconciliation == Account.Reconciliation.CLEAN
 
     def move_market(self) -> None:
-        price = self.chance.choice(["99.95", "100.02", "100.30", "99.50"])
-        self.desk.price(price, volume=str(self.chance.randint(100, 2_000)))
+        """Let a second pass, after which both names have another price and some shares to trade."""
+        emulator = self.desk.emulator
+        for symbol, prices in (("MSFT", ["99.95", "100.95"]), ("AAPL", ["99.95", "100.02", "100.30", "99.50"])):
+            last, volume = D(self.chance.choice(prices)), D(self.chance.randint(100, 2_000))
+            bid, ask = last - D("0.01"), last + D("0.01")
+            emulator.call(partial(emulator.venue.tick, symbol, last=last, bid=bid, ask=ask, volume=volume))
+        emulator.advance(1)
 
     def cancel_some(self) -> None:
         """Ask for cancels of a few orders, answered or not."""
