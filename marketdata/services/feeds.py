@@ -43,7 +43,8 @@ def follow_clock(*, name: str, state: ClockState | None, wall_now: datetime) -> 
     """Return the feed of a desk whose broker tells the time, made to follow it.
 
     `state` is the clock of a broker that replays the past, None of one that lives in the present. Nobody here steers
-    such a feed. Locks: the feed.
+    such a feed. Time that nobody lived through does not count: while the desk was down, a replay may have been paused
+    or slowed. Locks: the feed.
     :raises ClockRefusedError: the broker changed between past and present, or its clock went back
     """
     kind = FeedKind.REAL if state is None else FeedKind.REPLAY
@@ -56,7 +57,8 @@ def follow_clock(*, name: str, state: ClockState | None, wall_now: datetime) -> 
         )
     if state is None or feed.clock_state() == state:
         return feed
-    before, after = feed.market_now(wall_now), market_now(state, wall_now)
+    lived = wall_now if feed.last_tick_at is None else min(wall_now, feed.last_tick_at)
+    before, after = feed.market_now(lived), market_now(state, wall_now)
     if after < before - CLOCK_STEP_BACK:
         raise ClockRefusedError(
             f"the broker's clock went back from {before.isoformat()} to {after.isoformat()}:"

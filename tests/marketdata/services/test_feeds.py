@@ -188,6 +188,13 @@ def test_a_followed_clock_that_goes_back_is_refused() -> None:
     assert Feed.objects.get(name="alpaca_paper").anchor_at == WALL
 
 
+def test_a_clock_that_stood_while_the_desk_was_down_did_not_go_back() -> None:
+    feed = feeds.follow_clock(name="alpaca_paper", state=followed(), wall_now=WALL)
+    feeds.record_tick(feed=feed, wall_now=later(4))
+    paused = feeds.follow_clock(name="alpaca_paper", state=followed(paused_at=later(5)), wall_now=later(600))
+    assert paused.market_now(later(600)) == feed.market_now(later(5))
+
+
 def test_a_broker_of_the_present_has_the_real_clock_for_ever() -> None:
     assert feeds.follow_clock(name="alpaca_paper", state=None, wall_now=WALL).kind == FeedKind.REAL
     with pytest.raises(ClockRefusedError, match="a database of its own"):
