@@ -379,18 +379,36 @@ def accepted_order_hidden(account: Account, broker: FakeBroker) -> Order:
     return order
 
 
-def test_a_fill_of_an_order_denied_at_the_second_look_is_kept_and_stops_nothing() -> None:
+def test_a_fill_of_an_order_that_was_sent_and_then_stopped_at_the_second_look_is_booked() -> None:
     account, broker = desk()
     order = accepted_order_hidden(account, broker)
     breaker.trip(scope=account.scope, reason="a test of the second look", operator="ann", now=WALL_NOW)
     dispatch(account, broker)
-    assert again(order).status == OrderStatus.DENIED
-    other = accepted_order(*desk())
-    assert other.status == OrderStatus.ACCEPTED
+    assert again(order).status == OrderStatus.CANCELED
     broker.fill(order.client_order_id, "10")
     assert recorded(account, broker) == 2
-    assert RefusedReport.objects.filter(account=account).count() == 1
+    assert (again(order).status, position_of(account).quantity) == ("filled", 10)
+    assert not RefusedReport.objects.filter(account=account).exists()
+    assert_books_balance(account)
+
+
+def test_a_fill_of_an_order_that_was_denied_is_kept_closes_the_account_and_stops_nothing() -> None:
+    account, broker = desk()
+    allow_bursts()
+    order = accepted_order(account, broker)
+    never_sent = make_order(account, client_order_id="never sent", quantity=D(11))
+    breaker.trip(scope=account.scope, reason="a test of the second look", operator="ann", now=WALL_NOW)
+    dispatch(account, broker)
+    assert again(never_sent).status == OrderStatus.DENIED
+    broker.fill(order.client_order_id, "1")
+    broker.reports[-1] = replace(broker.reports[-1], client_order_id="never sent", broker_order_id="B-9")
+    broker.fill(order.client_order_id, "2")
+    assert recorded(account, broker) == 2
+    assert RefusedReport.objects.get(account=account).payload["client_order_id"] == "never sent"
     assert RestrictedInstrument.objects.filter(instrument__symbol="AAPL", lifted_at=None).exists()
+    account.refresh_from_db()
+    assert account.reconciliation == Account.Reconciliation.BROKEN
+    assert again(order).filled_quantity == 2
     assert_books_balance(account)
 
 
