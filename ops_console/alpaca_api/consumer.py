@@ -9,6 +9,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from execution.alpaca_wire.json import encode
+from marketdata.clock import wall_now
 from ops_console.addresses import client_address
 from ops_console.alpaca_api.base import token_key
 from ops_console.alpaca_api.stream import Listener, TooManyListeners, UpdateHub, authorization, update_hub
@@ -16,11 +17,13 @@ from ops_console.api.authentication import Caller, caller_with_key, require_scop
 from ops_console.api.problems import Problem
 from ops_console.api.throttling import Rate, spend
 from ops_console.scopes import Scope
+from ops_console.services.tokens import living_tokens
 
 TRADE_UPDATES = "trade_updates"
 PATIENCE_SECONDS = 10
 LONGEST_MESSAGE = 4_096
 MALFORMED, UNAUTHORIZED, NO_LONGER, TOO_MANY = 4400, 4401, 4403, 4429
+ABNORMAL = 1006
 
 
 class TradeUpdatesConsumer(AsyncWebsocketConsumer):
@@ -32,6 +35,13 @@ class TradeUpdatesConsumer(AsyncWebsocketConsumer):
     listener: Listener | None = None
     sender: asyncio.Task[None] | None = None
     waiting: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Carry the connection, and free its place whatever ends it: also a client that is gone before its answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.disconnect(ABNORMAL)
 
     async def connect(self) -> None:
         """Take everybody in, for ten seconds without a key."""
@@ -74,7 +84,7 @@ class TradeUpdatesConsumer(AsyncWebsocketConsumer):
 
     async def _listen(self, message: dict[str, Any]) -> None:
         """Listen to the streams that are named from now on, and to no others."""
-        if self.caller is None:
+        if self.caller is None or not await database_sync_to_async(_may_listen)(self.caller):
             await self._say(authorization(authorized=False))
             await self.close(code=UNAUTHORIZED)
             return
@@ -82,7 +92,7 @@ class TradeUpdatesConsumer(AsyncWebsocketConsumer):
         if TRADE_UPDATES in wanted and self.listener is None:
             self.hub = update_hub()
             try:
-                self.listener = await self.hub.join(self.caller.via.removeprefix("token:"))
+                self.listener = await self.hub.join(_token_of(self.caller))
             except TooManyListeners:
                 await self.close(code=TOO_MANY)
                 return
@@ -121,6 +131,16 @@ class TradeUpdatesConsumer(AsyncWebsocketConsumer):
 
 def _caller(key: str, address: str) -> Caller:
     return require_scope(caller_with_key(key, address=address)[1], Scope.READ)
+
+
+def _may_listen(caller: Caller) -> bool:
+    """Say whether the key still opens the stream: it may have been shown long ago."""
+    token_id = _token_of(caller)
+    return token_id in living_tokens([token_id], needed=Scope.READ, now=wall_now())
+
+
+def _token_of(caller: Caller) -> str:
+    return caller.via.removeprefix("token:")
 
 
 def _read(data: str | bytes | None) -> dict[str, Any] | None:

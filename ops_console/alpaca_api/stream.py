@@ -5,7 +5,6 @@ connection. Nothing waits for a client: one that does not keep up is closed, and
 """
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from execution.alpaca_wire.json import encode
+from execution.models import OrderEvent
 from execution.selectors import desk_account
 from marketdata.clock import wall_now
 from ops_console.alpaca_api.follower import EventFollower
@@ -64,6 +64,7 @@ class UpdateHub:
     def __init__(self) -> None:
         self.listeners: set[Listener] = set()
         self._follower = EventFollower()
+        self._untold: list[OrderEvent] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._joining = asyncio.Lock()
 
@@ -75,9 +76,9 @@ class UpdateHub:
         async with self._joining:
             if len(self.listeners) >= MOST_LISTENERS:
                 raise TooManyListeners(f"{MOST_LISTENERS} connections listen already")
-            if not self._tasks or self._tasks[0].done():
+            if not self._tasks or any(task.done() for task in self._tasks):
                 await self._stop()
-                await database_sync_to_async(self._follower.start)(wall_now())
+                await database_sync_to_async(self._begin)()
                 self._tasks = [
                     asyncio.create_task(self._follow_for_ever()),
                     asyncio.create_task(self._check_for_ever()),
@@ -125,21 +126,34 @@ class UpdateHub:
             listener.end()
         self.listeners.clear()
 
+    def _begin(self) -> None:
+        self._untold = []
+        self._follower.start(wall_now())
+
     def _read(self) -> list[bytes]:
-        events = self._follower.news(wall_now())
+        # The follower gives each event once: when the database goes away before it can be told, it is kept.
+        events = self._untold = self._untold or self._follower.news(wall_now())
         account = desk_account(settings.TRADING_MODE) if events else None
-        return [] if account is None else [encode(message) for message in updates_told(account, events)]
+        messages = [] if account is None else [encode(message) for message in updates_told(account, events)]
+        self._untold = []
+        return messages
 
     async def _check_for_ever(self) -> None:
         """End the connections of tokens that were revoked, have expired, or whose owner may no longer read."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            with suppress(*DATABASE_AWAY):
+            try:
                 wanted = {listener.token_id for listener in self.listeners}
                 living = await database_sync_to_async(living_tokens)(wanted, needed=Scope.READ, now=wall_now())
-                for listener in [each for each in self.listeners if each.token_id not in living]:
-                    self.listeners.discard(listener)
-                    listener.end()
+            except DATABASE_AWAY:  # nor is anything read that could be told
+                continue
+            except Exception:
+                log.exception("alpaca_stream_check_failed")
+                self._end_all()
+                raise
+            for listener in [each for each in self.listeners if each.token_id not in living]:
+                self.listeners.discard(listener)
+                listener.end()
 
 
 _hubs: dict[int, UpdateHub] = {}

@@ -3,17 +3,20 @@
 import asyncio
 import json
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderStatus
+from django.db import OperationalError
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from execution.models import Account
 from marketdata.clock import wall_now
 from ops_console.alpaca_api import stream
-from ops_console.alpaca_api.stream import QUEUE_LENGTH, Listener
+from ops_console.alpaca_api.consumer import TradeUpdatesConsumer
+from ops_console.alpaca_api.stream import QUEUE_LENGTH, Listener, UpdateHub
 from ops_console.models import ApiToken
 from ops_console.services.tokens import revoke_token
 from tests.execution.cases import dispatch, recorded
@@ -163,18 +166,71 @@ def test_client_that_does_not_keep_up_is_ended():
     assert asyncio.run(fall_behind()) is None
 
 
-def test_reader_that_fails_ends_the_connections_and_starts_again(
-    server: LiveServer, client: TradingClient, keys_of: KeysOf, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("work", ["updates_told", "living_tokens"])
+def test_reader_or_check_that_fails_ends_the_connections_and_starts_again(
+    server: LiveServer, client: TradingClient, keys_of: KeysOf, monkeypatch: pytest.MonkeyPatch, work: str
 ):
     keys = keys_of()
     with talk(server, keys, LISTEN) as socket:
         for _ in range(2):
             socket.recv(WAIT_SECONDS)
         with monkeypatch.context() as broken:
-            broken.setattr(stream, "updates_told", lambda *_: 1 / 0)
+            broken.setattr(stream, work, lambda *_, **__: 1 / 0)
             client.submit_order(market_order())
             with pytest.raises(ConnectionClosed):
-                socket.recv(WAIT_SECONDS)
+                list(socket)  # with what was told before the end
     with Ears(keys.key_id, keys.secret, server.stream_url) as ears:
         client.submit_order(market_order(client_order_id="after"))
         ears.wait_for("accepted", "after")
+
+
+def test_key_that_was_revoked_before_listening_does_not_listen(server: LiveServer, keys_of: KeysOf):
+    keys = keys_of()
+    with talk(server, keys) as socket:
+        assert json.loads(socket.recv(WAIT_SECONDS))["data"]["status"] == "authorized"
+        revoke_token(token=ApiToken.objects.get(token_id=keys.key_id), now=wall_now())
+        socket.send(json.dumps(LISTEN))
+        assert json.loads(socket.recv(WAIT_SECONDS))["data"]["status"] == "unauthorized"
+        with pytest.raises(ConnectionClosed):
+            socket.recv(WAIT_SECONDS)
+
+
+def test_update_that_was_read_when_the_database_went_away_is_told_afterwards(
+    server: LiveServer, client: TradingClient, keys_of: KeysOf, monkeypatch: pytest.MonkeyPatch
+):
+    told, failures = stream.updates_told, iter([OperationalError("gone"), OperationalError("gone")])
+
+    def tell(*given):
+        for failure in failures:
+            raise failure
+        return told(*given)
+
+    monkeypatch.setattr(stream, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(stream, "updates_told", tell)
+    keys = keys_of()
+    with Ears(keys.key_id, keys.secret, server.stream_url) as ears:
+        client.submit_order(market_order(client_order_id="mine"))
+        ears.wait_for("accepted", "mine")
+        assert ears.events_of("mine") == ["accepted"]
+
+
+def test_client_that_is_gone_before_its_answer_leaves_its_place(
+    server: LiveServer, keys_of: KeysOf, monkeypatch: pytest.MonkeyPatch
+):
+    say = TradeUpdatesConsumer._say
+
+    async def be_gone(consumer: TradeUpdatesConsumer, message: dict[str, Any]) -> None:
+        if message["stream"] == "listening":
+            assert consumer.hub is not None
+            assert consumer.hub.listeners
+            hubs.append(consumer.hub)
+            raise OSError("the client has gone")
+        await say(consumer, message)
+
+    hubs: list[UpdateHub] = []
+    monkeypatch.setattr(TradeUpdatesConsumer, "_say", be_gone)
+    with talk(server, keys_of(), LISTEN) as socket:
+        socket.recv(WAIT_SECONDS)
+        with pytest.raises(ConnectionClosed):
+            socket.recv(WAIT_SECONDS)
+    assert [hub.listeners for hub in hubs] == [set()]
