@@ -227,7 +227,7 @@ def _leg(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _symbol(body: Mapping[str, Any]) -> str:
     symbol = body.get("symbol")
-    if not isinstance(symbol, str) or not symbol or len(symbol) > LONGEST_SYMBOL:
+    if not isinstance(symbol, str) or not 0 < len(symbol) <= LONGEST_SYMBOL or not symbol.isprintable():
         raise malformed("symbol", symbol, "a symbol")
     return symbol
 

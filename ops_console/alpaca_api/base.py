@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from execution.alpaca_wire.errors import MALFORMED, WireError
+from execution.alpaca_wire.errors import MALFORMED, WireError, malformed
 from execution.alpaca_wire.json import decode_object, encode
 from ops_console.addresses import client_address
 from ops_console.alpaca_api.failures import wire_error
@@ -120,5 +120,12 @@ def wire_body(request: Request) -> dict[str, Any]:
 
 
 def wire_query(request: Request) -> dict[str, str]:
-    """Return the query's parameters, the last of each name; unknown ones are passed over, as Alpaca does."""
-    return {name: values[-1] for name, values in request.query_params.lists() if values}
+    """Return the query's parameters, the last of each name; unknown ones are passed over, as Alpaca does.
+
+    :raises WireError: 422, a NUL, which no text of the database can be compared with
+    """
+    given = {name: values[-1] for name, values in request.query_params.lists() if values}
+    for name, value in given.items():
+        if "\0" in value:
+            raise malformed(name, value, "text without NUL")
+    return given

@@ -70,7 +70,8 @@ class AssetView(AlpacaView):
 
     def get(self, request: Request, symbol: str) -> Response:
         """Answer with the instrument."""
-        row = Instrument.objects.filter(symbol=symbol_of(symbol)).first()
+        # The database cannot even look for a NUL.
+        row = Instrument.objects.filter(symbol=symbol_of(symbol)).first() if symbol.isprintable() else None
         if row is None:
             raise WireError(404, NOT_FOUND, f"asset not found for {symbol[:40]}")
         return Response(asset_told(row))

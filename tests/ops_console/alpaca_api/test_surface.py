@@ -1,5 +1,6 @@
 """What holds for every address: who is let in, how failures look, what it costs."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.db import OperationalError
 from django.test import Client
 from rest_framework.test import APIClient
 
-from execution.models import Account
+from execution.models import Account, Order
 from marketdata.clock import wall_now
 from ops_console.alpaca_api.urls import urlpatterns
 from ops_console.api.desk import forget_account
@@ -173,3 +174,49 @@ def test_command_names_the_strategies_there_are(account: Account):
     refused = run("create_api_token", "robot", "--scope", "trade", "--strategy", "nosuch")
     assert refused.code != 0
     assert "--strategy: there is no strategy 'nosuch'; allowed: manual" in refused.err
+
+
+STRANGE = ["%00", "A%00B", "%ED%A0%80", "..%2F..%2Fetc", "A" * 5_000]
+READS = [
+    "orders:by_client_order_id?client_order_id={}",
+    "orders?symbols={}",
+    "orders/{}",
+    "positions/{}",
+    "assets/{}",
+    "assets?exchange={}",
+    "account/activities?page_token={}",
+    "account/activities/{}",
+    "account/portfolio/history?period={}",
+    "stocks/bars?symbols={}&timeframe=1Day&start=2012-01-01",
+    "stocks/bars?symbols={}&timeframe=1Min&start=2012-01-01",
+    "stocks/bars?symbols=AAPL&timeframe=1Day&start=2012-01-01&page_token={}",
+    "stocks/bars/latest?symbols={}",
+    "stocks/quotes/latest?symbols={}",
+    "stocks/snapshots?symbols={}",
+    "calendar?start={}",
+    "calendar?start=2013-01-01&end=2012-01-01&x={}",
+]
+
+
+@pytest.mark.parametrize("text", STRANGE)
+@pytest.mark.parametrize("address", READS)
+def test_strange_text_in_an_address_is_no_failure_of_ours(account: Account, address: str, text: str):
+    answer = client_of(Scope.READ).get(f"/alpaca/v2/{address.format(text)}")
+    assert answer.status_code < 500, answer.content
+
+
+@pytest.mark.parametrize("text", STRANGE)
+@pytest.mark.parametrize(
+    "address", ["positions/{}", "positions/AAPL?qty={}", "orders/{}", "positions?cancel_orders={}"]
+)
+def test_strange_text_in_a_deletion_is_no_failure_of_ours(account: Account, address: str, text: str):
+    assert client_of().delete(f"/alpaca/v2/{address.format(text)}").status_code < 500
+
+
+@pytest.mark.parametrize("name", ["symbol", "side", "qty", "order_class", "client_order_id", "take_profit"])
+@pytest.mark.parametrize("value", ["AAPL\0", "\ud800", [[]], {"limit_price": []}, 10**39])
+def test_strange_field_of_an_order_is_no_failure_of_ours(account: Account, name: str, value):
+    body = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"} | {name: value}
+    answer = client_of().post("/alpaca/v2/orders", json.dumps(body), content_type="application/json")
+    assert answer.status_code < 500, answer.content
+    assert answer.status_code == 200 or not Order.objects.exclude(status="denied").exists()
