@@ -10,6 +10,8 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
+from execution.brokers.base import BrokerUnavailable, BrokerUnreachable
+from execution.selectors import desk_account
 from marketdata.clock import wall_now
 from marketdata.models import Feed
 from marketdata.selectors import coverage
@@ -36,25 +38,49 @@ def step(say: Say, name: str) -> Iterator[None]:
 def prepare(*, say: Say, speed: Decimal | None = None) -> dict[str, str]:
     """Bring the database up to date, fill an empty one, and return the passwords of people made just now.
 
-    Where the trading mode has a broker on a network, it is asked first: without an answer nothing is begun.
+    Where the trading mode has a broker on a network, it is asked first. A new desk does not begin without its answer;
+    one that exists starts while the broker is away, so that its console and kill switch are there, and sends nothing.
     :raises BrokerError, ClockRefusedError: the broker cannot be asked, or is not the one that was met first
     """
-    view = None
+    view, away = None, None
     if settings.BROKER_MODE:
-        with step(say, "broker answers"):
-            view = look_at_broker()
+        try:
+            with step(say, "broker answers"):
+                view = look_at_broker()
+        except BrokerUnavailable as error:
+            if not is_away(error):
+                raise
+            away = error
     with step(say, "database up to date"):
         call_command("migrate", verbosity=0, interactive=False)
-    with step(say, "feed, account, strategies"):
-        feed = bootstrap(wall_now=wall_now(), view=view).feed
+    if away is not None:
+        require_known_desk(away, say)
+    else:
+        with step(say, "feed, account, strategies"):
+            feed = bootstrap(wall_now=wall_now(), view=view).feed
     if coverage().is_empty():
         with step(say, "sample bars imported"):
             import_sample(wall_now=wall_now())
     with step(say, "people"):
         passwords = create_first_people()
-    if view is None:
+    if not settings.BROKER_MODE:
         start_feed(feed, speed)
     return passwords
+
+
+def is_away(error: BrokerUnavailable) -> bool:
+    """Tell whether nobody could answer, as opposed to somebody who refuses us."""
+    return isinstance(error, BrokerUnreachable) or error.code.startswith("http_5")
+
+
+def require_known_desk(away: BrokerUnavailable, say: Say) -> None:
+    """Go on without the broker where the desk exists; its processes wait for the answer.
+
+    :raises BrokerUnavailable: there is no desk yet
+    """
+    if desk_account(str(settings.TRADING_MODE)) is None:
+        raise away
+    say(f"{away.reason}; nothing is sent until it answers as the account that was met first")
 
 
 def create_first_people() -> dict[str, str]:
