@@ -23,6 +23,7 @@ from marketdata.models import (
     TradingStatus,
     UnreadableFrame,
 )
+from marketdata.models.instruments import PERMISSIONS
 from marketdata.services.feeds import pause_feed, resume_feed
 from marketdata.services.quarantine import reject_bar, release_bar
 
@@ -48,9 +49,35 @@ class ReadOnlyAdmin(RowAdmin):
         return False
 
 
+class InstrumentForm(forms.ModelForm[Instrument]):
+    """What a person switches on is denied by nobody until a broker says so again."""
+
+    class Meta:
+        model = Instrument
+        fields = "__all__"  # noqa: DJ007 the admin says which of them are read only
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        for name in PERMISSIONS:
+            if cleaned.get(name):
+                cleaned[f"{name}_denied_by"] = ""
+        return cleaned
+
+
 @admin.register(Instrument)
 class InstrumentAdmin(RowAdmin):
-    list_display = ("symbol", "name", "exchange", "tradable", "shortable", "average_daily_volume", "adv_as_of")
+    form = InstrumentForm
+    list_display = (
+        "symbol",
+        "name",
+        "exchange",
+        "tradable",
+        "tradable_denied_by",
+        "shortable",
+        "shortable_denied_by",
+        "average_daily_volume",
+        "adv_as_of",
+    )
     list_filter = ("tradable", "shortable", "fractionable", "exchange")
     search_fields = ("symbol", "name")
     readonly_fields = ("average_daily_volume", "adv_as_of", "created_at")

@@ -32,12 +32,12 @@ class LakeMarket(BarMarket):
 
 
 def listing_of(instrument: Instrument) -> Listing:
-    """Return an instrument as the broker lists it."""
+    """Return an instrument as the broker lists it: as people set it, not as a broker's own denial was noted."""
     return Listing(
         symbol=instrument.symbol,
         name=instrument.name,
         exchange=exchange_of(instrument.exchange),
-        tradable=instrument.tradable,
-        shortable=instrument.shortable,
-        fractionable=instrument.fractionable,
+        tradable=instrument.tradable or bool(instrument.tradable_denied_by),
+        shortable=instrument.shortable or bool(instrument.shortable_denied_by),
+        fractionable=instrument.fractionable or bool(instrument.fractionable_denied_by),
     )
