@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from execution.brokers.alpaca.assets import Asset, read_asset, read_assets, why_no_short_sales
 from execution.brokers.alpaca.clock import BrokerClock, read_clock
 from execution.brokers.alpaca.failures import NOT_UNIQUE, unreadable
 from execution.brokers.alpaca.line import Line
@@ -163,6 +164,18 @@ class AlpacaBroker:
             account_id=account_id,
             key_fingerprint=self.line.configuration.key_fingerprint,
         )
+
+    def asset(self, symbol: str) -> Asset:
+        """Return one security; one that the broker does not know is not traded there."""
+        return read_asset(self.line, symbol)
+
+    def assets(self, symbols: Sequence[str]) -> list[Asset]:
+        """Return the securities in the order asked for: all of them, or `BrokerUnavailable`."""
+        return read_assets(self.line, symbols)
+
+    def why_no_short_sales(self) -> str:
+        """Return why the account may not sell short, empty when it may."""
+        return why_no_short_sales(self.line)
 
     def clock(self) -> BrokerClock:
         """Return the broker's time.
