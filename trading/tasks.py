@@ -18,6 +18,7 @@ from marketdata.clock import wall_now
 from marketdata.types import FeedKind
 from trading.errors import RunBusyError
 from trading.models import Run
+from trading.services.broker_assets import refresh_assets
 from trading.services.heartbeats import beat
 from trading.services.runs import finish_run as finish
 from trading.services.runs import run_strategy, skip_run
@@ -69,6 +70,11 @@ def import_bars(account_id: int) -> str:
     return f"{import_session_bars(account=_account(account_id), wall_now=wall_now())} bars"
 
 
+def read_assets(account_id: int) -> str:
+    """Read what the broker trades and lends."""
+    return f"{len(refresh_assets(account=_account(account_id), wall_now=wall_now()))} permissions changed"
+
+
 def finish_run(run_id: int) -> str:
     """Collect a run's fills and write its report."""
     run = Run.objects.select_related("account__feed", "strategy").get(pk=run_id)
@@ -91,7 +97,8 @@ def _account(account_id: int) -> Account:
 
 
 TASKS: dict[str, Callable[..., object]] = {
-    task.__name__: task for task in (run_daily, skip_daily, close_day, finish_run, import_bars, worker_heartbeat)
+    task.__name__: task
+    for task in (run_daily, skip_daily, close_day, finish_run, import_bars, read_assets, worker_heartbeat)
 }
 
 

@@ -51,6 +51,11 @@ class BrokerLink(models.Model):
     suspend_problem = models.CharField(max_length=300, blank=True, default="")
     suspend_checked_at = models.DateTimeField(null=True, blank=True)
     clock_skew_milliseconds = models.IntegerField(null=True, blank=True, help_text="the broker's clock minus ours")
+    assets_for = models.DateField(
+        null=True, blank=True, help_text="the session for which the broker's list of what it trades and lends was read"
+    )
+    assets_tried_at = models.DateTimeField(null=True, blank=True)
+    assets_problem = models.CharField(max_length=300, blank=True, default="", db_default="")
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:

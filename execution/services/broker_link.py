@@ -5,7 +5,7 @@ Each note is one statement on the account's row, so that tellers do not undo one
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.db.models import Case, F, Value, When
@@ -77,6 +77,18 @@ def note_account(
         "clock_skew_milliseconds": clock_skew_milliseconds,
     }
     _update(account_id, wall_now, {name: value for name, value in told.items() if value is not None})
+
+
+def note_assets(*, account_id: int, session: date | None, problem: str, wall_now: datetime) -> None:
+    """Note a look at the broker's list: for which session it was read, or why it was not (None). Lock: the link.
+
+    It says nothing of the line, so it does not count as a sign of whoever listens.
+    """
+    changes: dict[str, Any] = {"assets_tried_at": wall_now, "assets_problem": problem[:LONGEST_PROBLEM]}
+    if session is not None:
+        changes["assets_for"] = session
+    BrokerLink.objects.get_or_create(account_id=account_id)
+    BrokerLink.objects.filter(account_id=account_id).update(**changes)
 
 
 def _update(account_id: int, wall_now: datetime, changes: dict[str, Any]) -> None:

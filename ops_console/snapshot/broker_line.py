@@ -72,7 +72,7 @@ def troubles(link: BrokerLink | None, now: datetime) -> list[Trouble]:
         return [
             Trouble("warn", NEVER, "The process trade_updates has not been seen; fills at the broker are not booked.")
         ]
-    found = [*_identity(link), *_stream(link, now), *_rest(link), *_permissions(link), *_clock(link)]
+    found = [*_identity(link), *_stream(link, now), *_rest(link), *_permissions(link), *_assets(link), *_clock(link)]
     return sorted(found, key=lambda trouble: trouble.tone != "bad")
 
 
@@ -122,6 +122,12 @@ def _permissions(link: BrokerLink) -> Iterator[Trouble]:
         yield Trouble("warn", "The broker takes no orders: the second lock is set", text)
     if link.suspend_problem:
         yield Trouble("warn", "The second lock at the broker cannot be set or taken back", f"{link.suspend_problem}.")
+
+
+def _assets(link: BrokerLink) -> Iterator[Trouble]:
+    if link.assets_problem:
+        text = f"{link.assets_problem}. What was known before stays in force; it is asked again before the open."
+        yield Trouble("warn", "What the broker trades and lends could not be read", text)
 
 
 def _clock(link: BrokerLink) -> Iterator[Trouble]:

@@ -94,6 +94,7 @@ def test_a_live_line_that_nobody_notes_any_more_is_not_live() -> None:
         ({"suspended": True}, "New orders are refused at the broker", "bad"),
         ({"suspended": True, "suspended_by_us": True}, "The broker takes no orders: the second lock", "warn"),
         ({"suspend_problem": "HTTP 500"}, "The second lock at the broker cannot be", "warn"),
+        ({"assets_problem": "HTTP 500"}, "What the broker trades and lends could not be read", "warn"),
         ({"clock_skew_milliseconds": 3_400}, "Our clock is 3 s behind the broker's", "warn"),
         ({"clock_skew_milliseconds": -3_400}, "Our clock is 3 s ahead of the broker's", "warn"),
         ({"identity_problem": "it answers for account 7"}, "Another account answers", "bad"),

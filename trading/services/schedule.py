@@ -17,6 +17,7 @@ from marketdata.clock import BEFORE_OPEN
 from marketdata.types import FeedKind
 from signals.strategies.registry import strategy_names
 from trading.models import FeedProgress, Run
+from trading.services.broker_assets import assets_are_due
 from trading.services.runs import DAILY
 from trading.services.session_bars import bars_are_due
 from trading.states import RunState
@@ -38,11 +39,11 @@ class Due:
 
 
 def due_work(*, account: Account, wall_now: datetime) -> list[Due]:
-    """Return the tasks that are due for the account, in the order they should be done. At most five queries."""
+    """Return the tasks that are due for the account, in the order they should be done. At most seven queries."""
     market_at = account.feed.market_now(wall_now)
     reached = _reached(account, market_at)
-    bars = [Due("import_bars", (account.pk,))] if account.mode in BROKER_MODES and bars_are_due(market_at) else []
-    return [*_after_close(account, reached), *bars, *_before_open(account, market_at, reached)]
+    news = _news(account, market_at, wall_now) if account.mode in BROKER_MODES else []
+    return [*_after_close(account, reached), *news, *_before_open(account, market_at, reached)]
 
 
 def decisions_pending(*, account: Account, due: Sequence[Due], day: date) -> bool:
@@ -59,6 +60,13 @@ def _reached(account: Account, market_at: datetime) -> datetime:
         return market_at - SETTLE_AFTER_CLOSE
     progress = FeedProgress.objects.filter(feed_name=account.feed.name).values_list("processed_at", flat=True).first()
     return calendar.session_open(date(2000, 1, 3)) if progress is None else progress
+
+
+def _news(account: Account, market_at: datetime, wall_now: datetime) -> list[Due]:
+    """Return what a desk at a broker has to learn before it decides: what may be traded, and how it closed."""
+    assets = assets_are_due(account=account, market_at=market_at, wall_now=wall_now)
+    due = {"read_assets": assets, "import_bars": bars_are_due(market_at)}
+    return [Due(task, (account.pk,)) for task, is_due in due.items() if is_due]
 
 
 def _before_open(account: Account, market_at: datetime, reached: datetime) -> list[Due]:
