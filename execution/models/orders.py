@@ -165,8 +165,7 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 name="order_total_is_of_successor",
-                condition=Q(total_quantity__isnull=True)
-                | Q(total_quantity__gte=F("quantity"), replaces__isnull=False),
+                condition=Q(total_quantity__isnull=True) | Q(total_quantity__gte=F("quantity"), replaces__isnull=False),
             ),
             models.CheckConstraint(name="order_attempt_positive", condition=Q(attempt__gte=1)),
             models.CheckConstraint(

@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from execution.errors import OrderNotOpen
 from execution.models import Account, Order, OrderEvent
 from execution.services import legs, successors
-from execution.services.dispatch import CHANNEL
 from execution.services.journal import Journal
+from execution.services.waking import wake_dispatcher
 from execution.states import OPEN, OrderStatus
 
 OPERATOR = OrderEvent.Source.OPERATOR
@@ -34,7 +34,7 @@ def request_cancel(*, order: Order, operator: str, wall_now: datetime, reason: s
             raise OrderNotOpen(f"order {locked.client_order_id} is {locked.status}{_by(locked)}")
         _cancel_all(journal, [locked], operator, reason)
         journal.save()
-        _wake(order.account_id)
+        wake_dispatcher(order.account_id)
     return locked
 
 
@@ -58,7 +58,7 @@ def cancel_open_orders(
         canceled = _cancel_all(journal, still_open, operator, reason)
         journal.save()
         if canceled:
-            _wake(account.pk)
+            wake_dispatcher(account.pk)
     if legs.has_group(canceled):
         legs.settle_legs(account.pk, market_at=journal.market_at, wall_now=wall_now)
     unsent = sum(order.status == OrderStatus.CANCELED for order in canceled)
@@ -100,8 +100,3 @@ def _by(order: Order) -> str:
         return ""
     names = order.successors.filter(status__in=sorted(OPEN)).values_list("client_order_id", flat=True)
     return "".join(f" by {name}, which can be canceled" for name in names)
-
-
-def _wake(account_id: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(account_id)])

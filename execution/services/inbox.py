@@ -15,12 +15,12 @@ from decimal import Decimal
 from typing import Any, cast
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 
 from execution.brokers.base import BrokerReport, ReportKind
 from execution.ledger import rounded
 from execution.models import BrokerLink, BrokerMessage
-from execution.services.dispatch import CHANNEL
+from execution.services.waking import wake_dispatcher
 from risk.checks.form import STORABLE_MAX, storable
 
 log = structlog.get_logger(__name__)
@@ -128,8 +128,7 @@ def _store(account_id: int, messages: list[Message], wall_now: datetime) -> list
     BrokerMessage.objects.bulk_create(rows)
     BrokerLink.objects.filter(pk=link.pk).update(message_count=rows[-1].sequence)
     if any(row.kind for row in rows):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(account_id)])
+        wake_dispatcher(account_id)
     return rows
 
 

@@ -20,7 +20,7 @@ from execution.brokers.base import (
 from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
 from execution.services import legs, successors
-from execution.services.dispatch import UNANSWERED, own_or_duplicate, record_answer
+from execution.services.answers import UNANSWERED, own_or_duplicate, record_answer
 from execution.services.in_flight import nothing_in_flight
 from execution.services.journal import Journal
 from execution.services.reports import apply_reports

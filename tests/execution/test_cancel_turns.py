@@ -7,9 +7,11 @@ import pytest
 
 from execution.brokers.base import BrokerError, BrokerUnavailable, BrokerUnreachable
 from execution.models import Account, Order
+from execution.services.cancel_sending import send_cancels
 from execution.services.cancel_turns import LONGEST_WAIT, Turns
 from execution.services.cancels import request_cancel
-from execution.services.dispatch import claim_pending, request_of, send_cancels
+from execution.services.claims import claim_pending
+from execution.services.dispatch import request_of
 from tests.execution.cases import MARKET_AT, WALL_NOW, accepted_order, again, desk, make_order
 from tests.execution.fake_broker import FakeBroker
 from tests.factories import allow_bursts

@@ -10,7 +10,7 @@ from django.db.models.query import QuerySet
 from execution.errors import OrderNotOpen
 from execution.models import Order, OrderEvent
 from execution.services.cancels import cancel_open_orders, request_cancel
-from execution.services.dispatch import claim_pending
+from execution.services.claims import claim_pending
 from execution.services.journal import Journal
 from execution.states import TERMINAL, OrderStatus
 from tests.execution.cases import (

@@ -19,7 +19,8 @@ from execution.brokers.base import (
 from execution.brokers.dry_run import DryRunBroker
 from execution.models import Account, Order
 from execution.services.cancels import request_cancel
-from execution.services.dispatch import _Stops, claim_pending, dispatch_once
+from execution.services.claims import _Stops, claim_pending
+from execution.services.dispatch import dispatch_once
 from execution.services.halt import engage_kill_switch
 from execution.services.orders import submit_order
 from execution.states import OrderStatus
@@ -599,7 +600,7 @@ def test_control_without_the_row_lock_orders_are_sent_twice(monkeypatch: pytest.
         submit(account, client_order_id=f"n{number}", quantity=D(1))
     all_have_read = Barrier(4)
     monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **_: self._chain())
-    monkeypatch.setattr("execution.services.dispatch._stops", lambda *_: (all_have_read.wait(30), _Stops())[1])
+    monkeypatch.setattr("execution.services.claims._stops", lambda *_: (all_have_read.wait(30), _Stops())[1])
     gate = Barrier(4)
 
     def run() -> DispatchReport:

@@ -14,7 +14,7 @@ from execution.brokers.paper import PaperBroker
 from execution.matching.events import QuoteTick
 from execution.models import Account, Order
 from execution.services.cancels import cancel_open_orders, request_cancel
-from execution.services.dispatch import claim_pending
+from execution.services.claims import claim_pending
 from execution.services.groups import make_legs, submit_group
 from execution.services.recovery import recover_account
 from execution.services.reports import book_reports

@@ -13,9 +13,9 @@ from django.db.utils import DatabaseError
 from execution.brokers.base import BrokerReport
 from execution.models import Account, BrokerLink, BrokerMessage
 from execution.services import inbox
-from execution.services.dispatch import CHANNEL
 from execution.services.inbox import Message, fill_key, receive, reports_since, status_key, unreadable_key
 from execution.services.reports import book_reports
+from execution.services.waking import CHANNEL
 from execution.states import OrderStatus
 from tests.execution.cases import (
     MARKET_AT,

@@ -15,8 +15,10 @@ from execution.brokers.paper import PaperBroker
 from execution.matching.events import QuoteTick
 from execution.models import Account, Order, Position, RefusedReport
 from execution.services import legs
+from execution.services.answers import record_answers
 from execution.services.cancels import cancel_open_orders, request_cancel
-from execution.services.dispatch import claim_pending, record_answers, request_of
+from execution.services.claims import claim_pending
+from execution.services.dispatch import request_of
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account, resolve_unanswered
 from risk.services import breaker, kill_switch

@@ -33,8 +33,8 @@ from execution.models import Account, AccountDay, Fill, Order, PaperVenue, Posit
 from execution.models.orders import OrderClass
 from execution.selectors import account_summary
 from execution.services.cancels import cancel_open_orders, request_cancel
+from execution.services.claims import claim_pending
 from execution.services.corporate_actions import apply_corporate_actions
-from execution.services.dispatch import claim_pending
 from execution.services.groups import make_legs, submit_group
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account

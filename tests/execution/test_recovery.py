@@ -13,7 +13,8 @@ from execution.brokers.base import BrokerOutcomeUnknown, BrokerUnavailable, Orde
 from execution.brokers.dry_run import DryRunBroker
 from execution.models import Account, Order, RefusedReport
 from execution.services.cancels import request_cancel
-from execution.services.dispatch import claim_pending, request_of
+from execution.services.claims import claim_pending
+from execution.services.dispatch import request_of
 from execution.services.recovery import begin_recovery, position_differences, recover_account, resolve_unanswered
 from execution.states import OrderStatus
 from risk.services import breaker, kill_switch

@@ -14,7 +14,8 @@ from execution.models import Account, CashEntry, Fill, Order, OrderEvent, Refuse
 from execution.services import reports
 from execution.services.booking import Execution
 from execution.services.cancels import request_cancel
-from execution.services.dispatch import claim_pending, request_of
+from execution.services.claims import claim_pending
+from execution.services.dispatch import request_of
 from execution.services.recovery import resolve_unanswered
 from execution.services.reports import apply_reports, book_reports
 from execution.states import OrderStatus
@@ -532,7 +533,7 @@ def test_control_recorders_without_the_accounts_lock_collide(monkeypatch: pytest
 
     plain = reports._booked_executions
 
-    def looked_up_by_all(*args: object) -> set[str]:
+    def looked_up_by_all(*args: object) -> set[tuple[int, str]]:
         found = plain(*args)
         late.wait(30)
         return found

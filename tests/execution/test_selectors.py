@@ -10,7 +10,7 @@ from django.db import connection
 from execution import selectors
 from execution.models import Account, Order, Position
 from execution.services.cancels import request_cancel
-from execution.services.dispatch import claim_pending
+from execution.services.claims import claim_pending
 from execution.services.sessions import close_session
 from marketdata import calendar
 from marketdata.models import Quote

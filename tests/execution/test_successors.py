@@ -17,8 +17,9 @@ from execution.brokers.base import (
     OrderNotCancelable,
 )
 from execution.models import Account, Order, RefusedReport
+from execution.services.cancel_sending import CANCEL_AGAIN_AFTER
 from execution.services.cancels import cancel_open_orders, request_cancel
-from execution.services.dispatch import CANCEL_AGAIN_AFTER, claim_pending
+from execution.services.claims import claim_pending
 from execution.services.halt import engage_kill_switch
 from execution.services.recovery import recover_account, resolve_unanswered
 from execution.services.reports import apply_reports

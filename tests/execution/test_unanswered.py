@@ -6,7 +6,8 @@ import pytest
 
 from execution.brokers.base import BrokerError, BrokerUnavailable, BrokerUnreachable
 from execution.models import Account, Order
-from execution.services.dispatch import claim_pending, request_of
+from execution.services.claims import claim_pending
+from execution.services.dispatch import request_of
 from execution.services.recovery import MOST_ASKED, recover_account, resolve_unanswered
 from tests.execution.cases import MARKET_AT, WALL_NOW, again, desk, make_order
 from tests.execution.fake_broker import FakeBroker

@@ -13,8 +13,8 @@ from django.db import connection
 
 from execution.brokers.base import BrokerOutcomeUnknown, OrderRequest
 from execution.models import Account, Order, OrderEvent
+from execution.services import answers, recovery, reports
 from execution.services import dispatch as dispatch_module
-from execution.services import recovery, reports
 from execution.services.cancels import request_cancel
 from execution.services.dispatch import dispatch_once
 from execution.services.journal import Journal
@@ -70,7 +70,7 @@ def before_the_answers_are_recorded(_broker: FakeBroker, patch: pytest.MonkeyPat
 
 
 def while_the_answers_are_recorded(_broker: FakeBroker, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(dispatch_module, "record_answer", die)
+    patch.setattr(answers, "record_answer", die)
 
 
 def before_the_answers_commit(_broker: FakeBroker, patch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from execution.emulator.faults import FaultKind
 from execution.emulator.rate import RateLimit
 from execution.emulator.venue.life import force_fill
 from execution.models import Order
-from execution.services import dispatch as dispatch_module
+from execution.services import claims
 from execution.services import orders as orders_module
 from execution.services.cancels import request_cancel
 from execution.services.halt import engage_kill_switch
@@ -257,7 +257,7 @@ def test_control_without_the_second_look_an_order_leaves_after_the_stop(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Case 41: this is what the claim's look at the switch is for."""
-    monkeypatch.setattr(dispatch_module._Stops, "refusal", lambda *_: None)
+    monkeypatch.setattr(claims._Stops, "refusal", lambda *_: None)
     late_order(line)
     assert line.posts() == 1
 
@@ -304,7 +304,7 @@ def test_a_second_look_that_fails_lets_nothing_through(line: Line, monkeypatch: 
         raise RuntimeError("the state cannot be read")
 
     many(line, 1)
-    monkeypatch.setattr(dispatch_module, "_stops", fail)
+    monkeypatch.setattr(claims, "_stops", fail)
     with pytest.raises(RuntimeError):
         line.dispatch()
     assert (statuses(), line.posts()) == ({"pending"}, 0)

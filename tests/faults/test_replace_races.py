@@ -17,7 +17,7 @@ from execution.gateway import statements
 from execution.models import Account, Order, Position
 from execution.selectors import reservation_drift
 from execution.services.cancels import cancel_open_orders, request_cancel
-from execution.services.dispatch import claim_pending
+from execution.services.claims import claim_pending
 from execution.states import OPEN, OrderStatus
 from risk.types import OrderType
 from tests.execution.cases import (

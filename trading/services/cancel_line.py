@@ -17,9 +17,10 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from execution.brokers.base import Broker
 from execution.models import Account
+from execution.services.cancel_sending import send_cancels
 from execution.services.cancel_turns import Turns
-from execution.services.dispatch import CHANNEL, send_cancels
 from execution.services.reports import apply_reports
+from execution.services.waking import CHANNEL
 from execution.services.wishes import fulfil_wishes
 
 log = structlog.get_logger(__name__)

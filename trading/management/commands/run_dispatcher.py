@@ -14,7 +14,7 @@ from execution.brokers.registry import broker_for
 from execution.models import Account
 from execution.selectors import desk_account
 from execution.services.broker_identity import NETWORK_MODES, verify_identity
-from execution.services.dispatch import CHANNEL, dispatch_once
+from execution.services.dispatch import dispatch_once
 from execution.services.recovery import (
     begin_recovery,
     recover_account,
@@ -23,6 +23,7 @@ from execution.services.recovery import (
 from execution.services.reports import apply_reports
 from execution.services.second_lock import keep_second_lock
 from execution.services.sweep import sweep, sweep_interval
+from execution.services.waking import CHANNEL
 from execution.services.wishes import fulfil_wishes
 from marketdata.clock import wall_now
 from trading.management.worker import WorkerCommand

@@ -1,0 +1,146 @@
+"""Take pending orders to be sent: the second look at everything that may have changed since the gate."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from execution.models import Account, BrokerLink, Order, OrderEvent, Position
+from execution.services import legs, successors
+from execution.services.broker_identity import NETWORK_MODES
+from execution.services.journal import Journal
+from execution.services.refusals import MOST, refused_too_often
+from execution.states import OrderStatus
+from marketdata import calendar
+from risk.selectors import breaker_status, kill_switch_status
+from risk.states import BreakerState
+from risk.types import DenialCode, OrderType, TimeInForce
+
+DISPATCH = OrderEvent.Source.DISPATCH
+ACTOR = "dispatcher"
+SESSION_OVER = "session_over"
+BROKER_BLOCKED = "BROKER_BLOCKED"
+REFUSED_TOO_OFTEN = "REFUSED_TOO_OFTEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Orders that are to be sent now (or were marked as a dry run), and how many will never be."""
+
+    orders: list[Order] = field(default_factory=list)
+    denied: int = 0
+    expired: int = 0
+    has_groups: bool = False
+
+
+@transaction.atomic
+def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market_at: datetime, limit: int) -> Claim:
+    """Mark pending orders as submitted (or as a dry run): the second look, at what may have changed since the gate.
+
+    Nothing leaves an account that is not reconciled; what the kill switch, the breaker or a smaller position stops is
+    denied; what was good for a session that is over expires, because its price and its limits are of yesterday.
+    Locks: orders (skipping those another dispatcher holds), positions.
+    """
+    journal = Journal.lock(
+        orders=Q(account_id=account.pk, status=OrderStatus.PENDING),
+        market_at=market_at,
+        wall_now=wall_now,
+        skip_locked=True,
+        limit=limit,
+    )
+    if not journal.orders or not _is_reconciled(account):
+        return Claim()
+    claimed: list[Order] = []
+    expired = 0
+    stops, session = _stops(account, wall_now), calendar.trading_date(market_at)
+    waiting = list(journal.orders.values())
+    pairs = successors.Pairs.completed(journal)
+    waiting = [order for order in waiting if pairs.may_move(order)]
+    unwanted = legs.unwanted(waiting)
+    for order in waiting:
+        refusal = stops.refusal(journal, order)
+        if _is_of_yesterday(order, session):
+            order.error_code, order.error_message = SESSION_OVER, f"not sent before the end of {order.trading_date}"
+            journal.step(order, OrderStatus.EXPIRED, source=DISPATCH, actor=ACTOR, detail={"code": SESSION_OVER})
+            expired += 1
+        elif refusal is not None:
+            order.error_code, order.error_message = refusal
+            # One that was sent before and taken for lost may be at the broker after all, and then its fills are facts.
+            ends = OrderStatus.DENIED if order.submitted_at is None else OrderStatus.CANCELED
+            journal.step(order, ends, source=DISPATCH, actor=ACTOR, detail={"code": refusal[0]})
+        elif reason := pairs.pointless(order):
+            order.error_code, order.error_message = successors.ORIGINAL_OVER, reason
+            journal.step(order, OrderStatus.CANCELED, source=DISPATCH, actor=ACTOR, detail={"reason": reason})
+        elif order.pk in unwanted:
+            journal.step(order, OrderStatus.CANCELED, source=DISPATCH, actor=ACTOR, detail={"reason": "leg canceled"})
+        elif dry_run:
+            journal.step(order, OrderStatus.DRY_RUN, source=DISPATCH, actor=ACTOR)
+            claimed.append(order)
+        else:
+            order.submitted_at = wall_now
+            journal.step(order, OrderStatus.SUBMITTED, source=DISPATCH, actor=ACTOR)
+            claimed.append(order)
+        pairs.settle(order)
+    journal.save()
+    denied = len(waiting) - len(claimed) - expired
+    return Claim(claimed, denied=denied, expired=expired, has_groups=legs.has_group(waiting))
+
+
+def _is_of_yesterday(order: Order, session: date) -> bool:
+    # A group at the market may be gtc for the sake of its legs: the price of its entry is of its day all the same.
+    keeps = order.time_in_force == TimeInForce.GTC and order.order_type != OrderType.MARKET
+    return order.trading_date < session and not keeps
+
+
+def _is_reconciled(account: Account) -> bool:
+    state = Account.objects.values_list("reconciliation", flat=True).get(pk=account.pk)
+    return state == Account.Reconciliation.CLEAN
+
+
+class _Stops:
+    """What stands in the way of sending, as of the claim."""
+
+    def __init__(
+        self,
+        halted: frozenset[str] = frozenset(),
+        breaker: BreakerState = BreakerState.OPEN,
+        *,
+        blocked: bool = False,
+        is_remote: bool = False,
+    ) -> None:
+        self._halted = halted
+        self._breaker = breaker
+        self._blocked = blocked
+        self._is_remote = is_remote
+
+    def refusal(self, journal: Journal, order: Order) -> tuple[str, str] | None:
+        """Return the code and message that keep the order from being sent."""
+        scopes = self._halted & {"global", f"strategy:{order.strategy.name}", "account"}
+        if scopes:
+            return DenialCode.KILL_SWITCH.value, f"the kill switch was engaged before it was sent ({min(scopes)})"
+        reduces = _reduces(journal.position(order), order)
+        if self._breaker != BreakerState.OPEN and not reduces:
+            return DenialCode.CIRCUIT_BREAKER.value, f"the breaker was {self._breaker} before it was sent"
+        if self._blocked and not reduces:
+            return BROKER_BLOCKED, "the broker has blocked trading: only orders that reduce a position are sent"
+        if order.reduce_only and not reduces:
+            return DenialCode.REDUCE_ONLY.value, "it would no longer reduce the position"
+        if self._is_remote and refused_too_often(order, journal.wall_now):
+            return REFUSED_TOO_OFTEN, f"the broker has refused {MOST} orders of this name within a minute: wait one"
+        return None
+
+
+def _reduces(position: Position, order: Order) -> bool:
+    """Tell whether the order can only bring the position nearer to flat, with every open order of its side filled."""
+    leaving = position.open_buy_quantity if order.sign > 0 else position.open_sell_quantity
+    opposite = position.quantity * order.sign < 0
+    return bool(opposite and abs(position.quantity) >= leaving)
+
+
+def _stops(account: Account, wall_now: datetime) -> _Stops:
+    engaged = {status.scope for status in kill_switch_status() if status.engaged}
+    scopes = frozenset("account" if scope == account.scope else scope for scope in engaged)
+    blocked = BrokerLink.objects.filter(account=account, trading_blocked=True).exists()
+    is_remote = account.mode in NETWORK_MODES
+    return _Stops(scopes, breaker_status(account.scope, wall_now).state, blocked=blocked, is_remote=is_remote)
