@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from execution.brokers.base import Broker, BrokerOrder, BrokerReport, LegRequest
 from execution.models import Account, Order, OrderEvent
+from execution.services.asking import MOST_ASKED, ask_about
 from execution.services.journal import Journal
 from execution.states import TERMINAL, OrderStatus
 
@@ -176,12 +177,13 @@ def find_names(*, account: Account, broker: Broker, wall_now: datetime) -> int:
     """Ask the broker for the names of legs whose entry it knows: the answer to the entry was lost, a report came first.
 
     Returns how many were learnt. A leg that the broker does not show is noted as such and waited for no longer. Broker
-    calls run outside the transaction.
+    calls run outside the transaction, a few in a round.
+    :raises BrokerError: about some nothing was answered; what was answered is in the book
     """
     horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
     lacking = NAMELESS & ~Q(entry__broker_order_id="") & Q(entry__submitted_at__lte=horizon)
     entries = Order.objects.filter(pk__in=Order.objects.filter(lacking, account=account).values("entry_id"))
-    found = {entry.pk: broker.find(entry.client_order_id) for entry in entries.order_by("pk")}
+    found, failure = ask_about(broker, entries.order_by("pk")[:MOST_ASKED])
     learnt = 0
     with transaction.atomic():
         journal = Journal.lock(
@@ -194,6 +196,8 @@ def find_names(*, account: Account, broker: Broker, wall_now: datetime) -> int:
             if answer is not None:
                 learnt += _learn_name(journal, leg, answer)
         journal.save()
+    if failure is not None:
+        raise failure
     return learnt
 
 

@@ -21,6 +21,7 @@ from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
 from execution.services import legs, successors
 from execution.services.answers import UNANSWERED, own_or_duplicate, record_answer
+from execution.services.asking import MOST_ASKED, ask_about
 from execution.services.in_flight import nothing_in_flight
 from execution.services.journal import Journal
 from execution.services.reports import apply_reports
@@ -31,8 +32,6 @@ RECOVERY = OrderEvent.Source.RECOVERY
 COMPARISONS = 5
 GOES_BY_ITSELF = frozenset({"held", "pending_cancel"})
 """A held leg goes with its entry; a cancel that the broker has taken is not sent twice."""
-MOST_ASKED = 10
-"""Unanswered orders that are asked about in one go: the dispatcher has other work."""
 
 
 def begin_recovery(*, account: Account) -> None:
@@ -89,7 +88,7 @@ def _resolve_orders(
     if not waiting.exists():
         return 0, None
     with nothing_in_flight(account.pk):
-        found, failure = _ask(broker, _in_turn(list(waiting.order_by("pk")), wall_now)[:most])
+        found, failure = ask_about(broker, _in_turn(list(waiting.order_by("pk")), wall_now)[:most])
         asked = list(Order.objects.filter(pk__in=found))
         horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
         with transaction.atomic():
@@ -114,20 +113,6 @@ def _in_turn(orders: list[Order], wall_now: datetime) -> list[Order]:
     """Begin anywhere (the microsecond is a die), so that one which cannot be asked about keeps no other waiting."""
     start = wall_now.microsecond % max(len(orders), 1)
     return orders[start:] + orders[:start]
-
-
-def _ask(broker: Broker, orders: list[Order]) -> tuple[dict[int, BrokerOrder | None], BrokerError | None]:
-    """Return what the broker knows of each order, and what went wrong; when nobody answers the rest is not asked."""
-    found: dict[int, BrokerOrder | None] = {}
-    failure: BrokerError | None = None
-    for order in orders:
-        try:
-            found[order.pk] = broker.find(order.client_order_id)
-        except BrokerUnreachable as error:
-            return found, error
-        except BrokerError as error:
-            failure = error
-    return found, failure
 
 
 def _resolve(journal: Journal, order: Order, answer: BrokerOrder | None, horizon: datetime) -> bool:

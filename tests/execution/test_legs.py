@@ -203,6 +203,24 @@ def test_names_are_learnt_with_an_entry_that_recovery_finds() -> None:
     assert all(again(order).broker_order_id for order in orders)
 
 
+def test_names_that_were_answered_are_kept_when_the_next_question_fails() -> None:
+    account, broker = desk()
+    allow_bursts()
+    first, second = group(account), group(account, stop_loss="90")
+    broker.after_submit = lost
+    dispatch(account, broker)
+    recorded(account, broker)  # both entries are known to work, their legs have no names
+
+    def fail(client_order_id: str) -> None:
+        if client_order_id == second[0].client_order_id:
+            raise BrokerUnavailable("busy", code="http_503")
+
+    broker.before_find = fail
+    with pytest.raises(BrokerUnavailable):
+        resolve_unanswered(account=account, broker=broker, wall_now=WALL_NOW)
+    assert [bool(again(leg).broker_order_id) for leg in (*first[1:], *second[1:])] == [True, True, False, False]
+
+
 def test_a_leg_that_the_broker_does_not_show_holds_up_nobody() -> None:
     account, broker = desk()
     broker.after_submit = lost
