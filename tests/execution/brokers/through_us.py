@@ -10,6 +10,7 @@ from django.db.models import Sum
 
 from execution.brokers.alpaca import AlpacaBroker, AlpacaConfiguration
 from execution.brokers.alpaca.line import Line
+from execution.brokers.alpaca.trade_updates import TradeUpdates
 from execution.brokers.base import BrokerOrder, OrderNotCancelable, OrderRequest, ReplaceRequest
 from execution.models import Account, BrokerMessage, Order
 from execution.services.inbox import reports_since
@@ -105,6 +106,11 @@ class ThroughUs(AlpacaBroker):
         return "" if told.filter(kind=kind).exists() else f"{order.client_order_id}: {kind} not told"
 
 
+def is_live(updates: TradeUpdates) -> bool:
+    """Tell whether a line has begun and is heard."""
+    return "listener" in vars(updates) and updates.listener.is_live
+
+
 @contextmanager
 def broker_through(server: LiveServer, keys: Keys, desk: Desk) -> Iterator[ThroughUs]:
     """Yield the adapter at our API; its stream and the one of the desk behind are heard."""
@@ -122,5 +128,5 @@ def broker_through(server: LiveServer, keys: Keys, desk: Desk) -> Iterator[Throu
     inbox = make_account(name="inbox of the client", mode=Account.Mode.ALPACA_PAPER, feed=desk.account.feed)
     broker = ThroughUs(line, desk=desk, inbox=inbox)
     with desk.listening() as behind, listening_on(inbox, line) as ahead:
-        until(lambda: behind.listener.is_live and ahead.listener.is_live)
+        until(lambda: is_live(behind) and is_live(ahead))
         yield broker
