@@ -113,7 +113,8 @@ class Hub:
             await self._look()
             self._first_look.set()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
                 await asyncio.sleep(COALESCE_SECONDS)
             self._changed.clear()
 

@@ -17,6 +17,7 @@ def fault_pause(fault: Fault, default: timedelta) -> timedelta:
 async def pause(length: timedelta, *, until: asyncio.Event) -> None:
     """Wait so long, or until the event is set, whichever is first."""
     try:
-        await asyncio.wait_for(until.wait(), length.total_seconds())
+        async with asyncio.timeout(length.total_seconds()):
+            await until.wait()
     except TimeoutError:
         return

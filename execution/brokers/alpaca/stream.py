@@ -101,8 +101,10 @@ async def listening(configuration: AlpacaConfiguration, *, heard: Callable[[], N
         heard()
         yield Connection(socket, early, heard=heard)
     finally:
+        # Not `wait_for`: before Python 3.12 it may swallow a cancel, and the listener would never end.
         with suppress(WebSocketException, OSError, TimeoutError):
-            await asyncio.wait_for(socket.close(), CLOSE_WAIT.total_seconds())
+            async with asyncio.timeout(CLOSE_WAIT.total_seconds()):
+                await socket.close()
         socket.transport.abort()
 
 

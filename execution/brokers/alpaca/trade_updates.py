@@ -142,7 +142,8 @@ class TradeUpdates:
         checked_at = account_at = loop_time() - IDLE_CHECK_EVERY
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._pause.total_seconds())
+                async with asyncio.timeout(self._pause.total_seconds()):
+                    await self._due.wait()
             asked = self._due.is_set()
             self._due.clear()
             if loop_time() - account_at >= ACCOUNT_EVERY:

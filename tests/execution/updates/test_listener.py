@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -171,6 +172,34 @@ def test_an_address_that_is_none_is_down_and_ends_nothing() -> None:
     asyncio.run(main())
 
 
+def test_a_cancel_that_comes_while_the_socket_closes_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        outer = asyncio.current_task()
+        assert outer is not None
+
+        class Socket:
+            transport = SimpleNamespace(abort=lambda: None)
+
+            async def close(self) -> None:
+                outer.cancel()
+
+        async def connected(url: str) -> Socket:
+            return Socket()
+
+        async def greeted(socket: Socket, where: AlpacaConfiguration) -> list[str]:
+            return []
+
+        monkeypatch.setattr(stream, "_connected", connected)
+        monkeypatch.setattr(stream, "_greeted", greeted)
+        with pytest.raises(asyncio.CancelledError):
+            async with listening(configuration("ws://127.0.0.1:9/stream"), heard=lambda: None):
+                pass
+            await asyncio.sleep(0)
+        outer.uncancel()
+
+    asyncio.run(main())
+
+
 def test_there_is_never_a_second_connection() -> None:
     open_now, most = 0, 0
 
@@ -180,6 +209,7 @@ def test_there_is_never_a_second_connection() -> None:
         most = max(most, open_now)
         try:
             await greet(socket)
+            await asyncio.sleep(0.02)  # long enough to be seen live
         finally:
             open_now -= 1
 
