@@ -191,10 +191,14 @@ def test_a_cancel_that_comes_while_the_socket_closes_is_not_lost(monkeypatch: py
 
         monkeypatch.setattr(stream, "_connected", connected)
         monkeypatch.setattr(stream, "_greeted", greeted)
-        with pytest.raises(asyncio.CancelledError):
+
+        async def listen_shortly() -> None:
             async with listening(configuration("ws://127.0.0.1:9/stream"), heard=lambda: None):
                 pass
             await asyncio.sleep(0)
+
+        with pytest.raises(asyncio.CancelledError):
+            await listen_shortly()
         outer.uncancel()
 
     asyncio.run(main())
