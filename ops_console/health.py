@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from execution.brokers.alpaca_modes import ADDRESSES
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.models import Account, BrokerLink, Position
 from execution.selectors import desk_account
 from marketdata.clock import wall_now
@@ -120,7 +120,7 @@ def _redis() -> tuple[bool, str]:
 
 def silences() -> dict[str, int]:
     """Return the processes that this mode needs, with how long each may be silent (s)."""
-    return SILENCE | (LINE_SILENCE if settings.TRADING_MODE in ADDRESSES else {})
+    return SILENCE | (LINE_SILENCE if settings.TRADING_MODE in NETWORK_MODES else {})
 
 
 def _processes(now: datetime) -> list[Check]:
@@ -155,7 +155,7 @@ def _reconciled(account: Account) -> Check:
 
 def _line(account: Account, now: datetime) -> list[Check]:
     """A desk at a broker over a network must know who answers there, and hear of its fills by the stream or by REST."""
-    if account.mode not in ADDRESSES:
+    if account.mode not in NETWORK_MODES:
         return []
     link = BrokerLink.objects.filter(account=account).first()
     wrong = [found for found in troubles(link, now) if found.tone == "bad"]

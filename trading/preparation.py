@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
+from execution.brokers.alpaca_modes import KEYS_REFUSED
 from execution.brokers.base import BrokerUnavailable, BrokerUnreachable
 from execution.selectors import desk_account
 from marketdata.clock import wall_now
@@ -70,6 +71,8 @@ def prepare(*, say: Say, speed: Decimal | None = None) -> dict[str, str]:
 
 def is_away(error: BrokerUnavailable) -> bool:
     """Tell whether nobody could answer, as opposed to somebody who refuses us."""
+    if error.code == KEYS_REFUSED:
+        return False
     return isinstance(error, BrokerUnreachable) or error.code.startswith("http_5")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
-from execution.brokers.alpaca_modes import contradictions, is_key
+from execution.brokers.alpaca_modes import NETWORK_MODES, contradictions, is_key
 from ops_console.api.openapi_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from trading import embedded
 from trading.environment import ConfigurationError, Reader
@@ -43,7 +43,7 @@ TRADING_MODES = ("dry_run", "paper", "alpaca_paper", "alpaca_live")
 TRADING_MODE = env.choice("TRADING_MODE", "paper", TRADING_MODES)
 if env.boolean("DRY_RUN", default=False):
     TRADING_MODE = "dry_run"
-BROKER_MODE = TRADING_MODE.startswith("alpaca")  # the market and the other book are somebody else's
+BROKER_MODE = TRADING_MODE in NETWORK_MODES  # the market and the other book are somebody else's
 DESK_FEED = TRADING_MODE if BROKER_MODE else "main"  # each market view has one clock for ever
 LIVE_TRADING_ACCOUNT = env.text("LIVE_TRADING_ACCOUNT")
 STRATEGY_ID = env.text("STRATEGY_ID")

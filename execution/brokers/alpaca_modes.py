@@ -6,6 +6,10 @@ from urllib.parse import urlsplit
 
 PAPER, LIVE = "alpaca_paper", "alpaca_live"
 ADDRESSES = {PAPER: "https://paper-api.alpaca.markets", LIVE: "https://api.alpaca.markets"}
+NETWORK_MODES = frozenset(ADDRESSES)
+"""Modes of accounts whose broker is on the other side of a network."""
+KEYS_REFUSED = "keys_refused"
+"""Code of an error: the broker has refused the keys twice, so it is not away."""
 
 NO_KEY = "holds a blank, a line break or another character that no key has"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from execution.brokers.alpaca_modes import ADDRESSES
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import Broker, BrokerNotConfigured
 from execution.brokers.dry_run import DryRunBroker
 from execution.brokers.paper import PaperBroker
@@ -25,7 +25,7 @@ def broker_for(account: Account) -> Broker:
         return paper_broker_for(account)
     if account.mode == Account.Mode.DRY_RUN:
         return DryRunBroker(account.name, starting_cash=account.starting_cash)
-    if account.mode in ADDRESSES:
+    if account.mode in NETWORK_MODES:
         return alpaca_broker_for(account)
     raise BrokerNotConfigured(
         f"account {account.name}: no broker is configured for mode {account.mode}", code="broker_not_configured"

@@ -8,12 +8,12 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import Broker, BrokerAccount, WrongAccount
 from execution.models import Account, BrokerLink
 from execution.services.broker_link import link_of, note_account
 
 log = structlog.get_logger(__name__)
-NETWORK_MODES = frozenset({Account.Mode.ALPACA_PAPER, Account.Mode.ALPACA_LIVE})
 PAPER_PREFIX = "PA"
 LONGEST_PROBLEM = 300
 SHOWN = 12

@@ -6,9 +6,9 @@ from datetime import date, datetime
 from django.db import transaction
 from django.db.models import Q
 
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.models import Account, BrokerLink, Order, OrderEvent, Position
 from execution.services import legs, successors
-from execution.services.broker_identity import NETWORK_MODES
 from execution.services.journal import Journal
 from execution.services.refusals import MOST, refused_too_often
 from execution.states import OrderStatus

@@ -30,6 +30,8 @@ from execution.states import TERMINAL, OrderStatus
 log = structlog.get_logger(__name__)
 RECOVERY = OrderEvent.Source.RECOVERY
 COMPARISONS = 5
+Difference = tuple[str, object, object]
+"""Symbol, our net quantity, the broker's."""
 GOES_BY_ITSELF = frozenset({"held", "pending_cancel"})
 """A held leg goes with its entry; a cancel that the broker has taken is not sent twice."""
 
@@ -51,12 +53,15 @@ def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> 
     resolved = resolve_unanswered(account=account, broker=broker, wall_now=wall_now, most=None)
     apply_reports(account=account, broker=broker, wall_now=wall_now)
     cancel_strays(account=account, broker=broker, at=account.feed.market_now(wall_now))
-    differences = _settled_differences(account, broker, wall_now)
+    differences, cursor = _settled_differences(account, broker, wall_now)
     for symbol, ours, theirs in differences:
         log.error("position_differs", account=account.name, symbol=symbol, book=str(ours), broker=str(theirs))
     state = Account.Reconciliation.BROKEN if differences else Account.Reconciliation.CLEAN
+    # Somebody else may have booked since the look, or refused to: then it was of another book.
+    same = Account.objects.filter(pk=account.pk, report_cursor=cursor)
+    if not same.update(reconciliation=state, reconciled_at=wall_now):
+        raise BrokerUnavailable("more was reported while positions were compared", code="book_moved")
     account.reconciliation, account.reconciled_at = state, wall_now
-    account.save(update_fields=["reconciliation", "reconciled_at"])
     return resolved
 
 
@@ -157,17 +162,25 @@ def cancel_strays(*, account: Account, broker: Broker, at: datetime) -> int:
     return len(strays)
 
 
-def _settled_differences(account: Account, broker: Broker, wall_now: datetime) -> list[tuple[str, object, object]]:
-    """Compare positions; a fill between the two looks is no difference, and has left a report to tell it by."""
-    differences = position_differences(account=account, broker=broker)
+def _settled_differences(account: Account, broker: Broker, wall_now: datetime) -> tuple[list[Difference], int]:
+    """Compare positions; a fill between the two looks is no difference, and has left a report to tell it by.
+
+    Returns the differences, and the number of the last report that the book held when it was compared.
+    """
+    cursor, differences = _compared(account, broker)
     for _ in range(COMPARISONS - 1):
         if not differences or not apply_reports(account=account, broker=broker, wall_now=wall_now):
             break
-        differences = position_differences(account=account, broker=broker)
-    return differences
+        cursor, differences = _compared(account, broker)
+    return differences, cursor
 
 
-def position_differences(*, account: Account, broker: Broker) -> list[tuple[str, object, object]]:
+def _compared(account: Account, broker: Broker) -> tuple[int, list[Difference]]:
+    cursor: int = Account.objects.values_list("report_cursor", flat=True).get(pk=account.pk)
+    return cursor, position_differences(account=account, broker=broker)
+
+
+def position_differences(*, account: Account, broker: Broker) -> list[Difference]:
     """Return (symbol, our net quantity, the broker's) wherever they differ; empty is agreement."""
     ours = net_quantities(account)
     theirs = {position.symbol: position.quantity for position in broker.positions()}

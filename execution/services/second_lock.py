@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import Broker, BrokerError
 from execution.models import Account, BrokerLink
-from execution.services.broker_identity import NETWORK_MODES
 from execution.services.broker_link import link_of
 from risk.models import GLOBAL_SCOPE
 from risk.selectors import is_engaged

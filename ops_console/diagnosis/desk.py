@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from django.conf import settings
 
-from execution.brokers.alpaca_modes import ADDRESSES
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.models import Account, BrokerLink
 from execution.selectors import cash_difference, desk_account, quantity_differences, reservation_drift
 from execution.services.wishes import kept_wishes
@@ -71,7 +71,7 @@ def check_feed(wall_now: datetime) -> Diagnosis:
 def check_line(wall_now: datetime) -> Diagnosis:
     """A desk at a broker over a network hears of its orders, from the account that it knows."""
     mode = str(settings.TRADING_MODE)
-    if mode not in ADDRESSES:
+    if mode not in NETWORK_MODES:
         return Diagnosis("broker line", f"none: mode {mode} trades here")
     account = desk_account(mode)
     if account is None:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from execution import selectors as execution_selectors
-from execution.brokers.alpaca_modes import ADDRESSES
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.models import Account, BrokerLink, Order, RefusedReport
 from execution.selectors import RealtimePnl
 from execution.services.reports import MOVES_SHARES
@@ -74,7 +74,7 @@ class Desk:
     @property
     def has_line(self) -> bool:
         """Whether the desk's broker is one over a network."""
-        return self.mode in ADDRESSES
+        return self.mode in NETWORK_MODES
 
     @property
     def trading_state(self) -> str:
@@ -118,7 +118,7 @@ def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
         breaker=None if account is None else risk_selectors.breaker_status(account.scope, wall_now),
         heartbeats=dict(Heartbeat.objects.values_list("name", "at")),
         wishes=kept_wishes(settings.VAR_DIR),
-        link=_link(account) if mode in ADDRESSES else None,
+        link=_link(account) if mode in NETWORK_MODES else None,
         late_cancels=_late_cancels(account, wall_now),
         unanswered=_unanswered(account, wall_now),
         refused=_refused(account, wall_now),

@@ -246,6 +246,24 @@ def test_positions_that_keep_differing_close_the_account_in_the_end() -> None:
     assert Account.objects.get(pk=account.pk).reconciliation == Account.Reconciliation.BROKEN
 
 
+def test_a_report_that_somebody_else_could_not_book_meanwhile_keeps_the_account_closed() -> None:
+    account, broker = desk()
+    order = accepted_order(account, broker)
+
+    def refuse_a_fill() -> None:
+        numbers = {"quantity": D(1), "price": D(100), "fee": D(0), "broker_execution_id": "X-1"}
+        told = broker.tell("fill", order.client_order_id, **numbers)
+        broker.reports[-1] = replace(told, client_order_id="of a stranger")
+        recorded(account, broker)
+
+    broker.before_positions = lambda: _once(broker, refuse_a_fill)
+    with pytest.raises(BrokerUnavailable, match="while positions were compared"):
+        recover(account, broker)
+    assert Account.objects.get(pk=account.pk).reconciliation == Account.Reconciliation.BROKEN
+    recover(account, broker)  # looked at anew, the positions agree
+    assert Account.objects.get(pk=account.pk).reconciliation == Account.Reconciliation.CLEAN
+
+
 def _once(broker: FakeBroker, work: Callable[[], object]) -> None:
     broker.before_positions = None
     work()

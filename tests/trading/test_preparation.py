@@ -61,7 +61,10 @@ def test_a_new_desk_does_not_begin_without_its_broker(says: Any) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [WrongAccount("another account", code="wrong_account"), BrokerUnavailable("refused", code="unauthorized")],
+    [
+        WrongAccount("another account", code="wrong_account"),
+        BrokerUnreachable("the broker refuses the keys, twice", code="keys_refused"),
+    ],
 )
 def test_a_broker_that_refuses_us_ends_the_start_of_a_known_desk_too(says: Any, error: BrokerUnavailable) -> None:
     says(error)

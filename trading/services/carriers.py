@@ -16,6 +16,7 @@ from execution.models import Account, Order, Position
 from execution.services.broker_link import note_account
 from execution.states import OPEN
 from marketdata.clock import wall_now as read_wall_clock
+from marketdata.errors import MarketDataError
 from marketdata.lake import default_lake
 from marketdata.models import Feed, Instrument
 from marketdata.providers.replay import ReplayProvider
@@ -134,5 +135,10 @@ class BrokerCarrier:
             hold(feed=feed, source=source, holder=holder, symbols=symbols, wall_now=wall_now)
 
     def _latest_quotes(self) -> Sequence[QuoteUpdate]:
+        """Ask for the newest prices; without an answer the day goes on with those that are stored, at their own age."""
         feed = default_feed()
-        return poll_latest_quotes(feed, wanted_symbols(feed), read_wall_clock())
+        try:
+            return poll_latest_quotes(feed, wanted_symbols(feed), read_wall_clock())
+        except MarketDataError as error:
+            log.warning("latest_quotes_not_read", feed=feed.name, reason=str(error))
+            return ()

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 from django.db.models import F
 
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.models import Account, AccountDay, CashEntry, Order, Strategy
 from execution.states import OrderStatus
 from marketdata import calendar
@@ -26,8 +27,6 @@ DECIDE_BEFORE_OPEN = timedelta(minutes=25)
 AUCTION_CUTOFF = timedelta(minutes=2)
 SETTLE_AFTER_CLOSE = timedelta(minutes=1)
 MAX_ATTEMPTS = 3
-BROKER_MODES = frozenset({Account.Mode.ALPACA_PAPER, Account.Mode.ALPACA_LIVE})
-"""Desks that live in the present, or on a broker's clock: their bars come in every night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def due_work(*, account: Account, wall_now: datetime) -> list[Due]:
     """Return the tasks that are due for the account, in the order they should be done. At most seven queries."""
     market_at = account.feed.market_now(wall_now)
     reached = _reached(account, market_at)
-    news = _news(account, market_at, wall_now) if account.mode in BROKER_MODES else []
+    news = _news(account, market_at, wall_now) if account.mode in NETWORK_MODES else []
     return [*_after_close(account, reached), *news, *_before_open(account, market_at, reached)]
 
 

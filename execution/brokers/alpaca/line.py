@@ -14,6 +14,7 @@ from execution.brokers.alpaca.budget import Budget, Purpose
 from execution.brokers.alpaca.configuration import AlpacaConfiguration
 from execution.brokers.alpaca.failures import TRANSPORT, no_answer, read_failure, refusal_of, write_failure
 from execution.brokers.alpaca.session import BoundedSession
+from execution.brokers.alpaca_modes import KEYS_REFUSED
 from execution.brokers.base import (
     BrokerError,
     BrokerOutcomeUnknown,
@@ -138,7 +139,7 @@ class Line:
             except APIError as error:
                 if refusal_of(error).status == UNAUTHORIZED:
                     log.error("broker_refuses_keys", reason=message)
-                    return BrokerUnreachable(f"the broker refuses the keys, twice: {message}", code="keys_refused")
+                    return BrokerUnreachable(f"the broker refuses the keys, twice: {message}", code=KEYS_REFUSED)
             except TRANSPORT as error:
                 log.warning("broker_refusal_of_keys_unconfirmed", reason=str(error)[:200])
         return BrokerUnavailable(f"the broker refused the keys once: {message}", code="unauthorized_once")

@@ -9,11 +9,12 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.db import DatabaseError, connection
 
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import Broker, BrokerError, BrokerNotConfigured, BrokerUnavailable, WrongAccount
 from execution.brokers.registry import broker_for
 from execution.models import Account
 from execution.selectors import desk_account
-from execution.services.broker_identity import NETWORK_MODES, verify_identity
+from execution.services.broker_identity import verify_identity
 from execution.services.dispatch import dispatch_once
 from execution.services.recovery import (
     begin_recovery,

@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from execution.brokers.alpaca_modes import ADDRESSES
+from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import BrokerError, WrongAccount
 from execution.brokers.registry import alpaca_broker_for
 from execution.models import Account, BrokerLink
@@ -50,8 +50,8 @@ class Command(WorkerCommand):
         :raises CommandError: this mode has no broker on a network
         """
         mode = str(settings.TRADING_MODE)
-        if mode not in ADDRESSES:
-            raise CommandError(f"TRADING_MODE is {mode}: only {', '.join(sorted(ADDRESSES))} have trade updates")
+        if mode not in NETWORK_MODES:
+            raise CommandError(f"TRADING_MODE is {mode}: only {', '.join(sorted(NETWORK_MODES))} have trade updates")
         self.once = bool(options["once"])
         self.updates: TradeUpdates | None = None
         self.pool: ThreadPoolExecutor | None = None
