@@ -1,6 +1,7 @@
 """Ask the broker by client_order_id what it knows of orders, a few at a time."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from execution.brokers.base import Broker, BrokerError, BrokerOrder, BrokerUnreachable
 from execution.models import Order
@@ -21,3 +22,9 @@ def ask_about(broker: Broker, orders: Iterable[Order]) -> tuple[dict[int, Broker
         except BrokerError as error:
             failure = error
     return found, failure
+
+
+def in_turn(orders: list[Order], wall_now: datetime) -> list[Order]:
+    """Begin anywhere (the microsecond is a die), so that one which cannot be asked about keeps no other waiting."""
+    start = wall_now.microsecond % max(len(orders), 1)
+    return orders[start:] + orders[:start]

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from execution.brokers.base import Broker, BrokerOrder, BrokerReport, LegRequest
 from execution.models import Account, Order, OrderEvent
-from execution.services.asking import MOST_ASKED, ask_about
+from execution.services.asking import MOST_ASKED, ask_about, in_turn
 from execution.services.journal import Journal
 from execution.states import TERMINAL, OrderStatus
 
@@ -183,7 +183,7 @@ def find_names(*, account: Account, broker: Broker, wall_now: datetime) -> int:
     horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
     lacking = NAMELESS & ~Q(entry__broker_order_id="") & Q(entry__submitted_at__lte=horizon)
     entries = Order.objects.filter(pk__in=Order.objects.filter(lacking, account=account).values("entry_id"))
-    found, failure = ask_about(broker, entries.order_by("pk")[:MOST_ASKED])
+    found, failure = ask_about(broker, in_turn(list(entries.order_by("pk")), wall_now)[:MOST_ASKED])
     learnt = 0
     with transaction.atomic():
         journal = Journal.lock(

@@ -21,7 +21,7 @@ from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
 from execution.services import legs, successors
 from execution.services.answers import UNANSWERED, own_or_duplicate, record_answer
-from execution.services.asking import MOST_ASKED, ask_about
+from execution.services.asking import MOST_ASKED, ask_about, in_turn
 from execution.services.in_flight import nothing_in_flight
 from execution.services.journal import Journal
 from execution.services.reports import apply_reports
@@ -93,7 +93,7 @@ def _resolve_orders(
     if not waiting.exists():
         return 0, None
     with nothing_in_flight(account.pk):
-        found, failure = ask_about(broker, _in_turn(list(waiting.order_by("pk")), wall_now)[:most])
+        found, failure = ask_about(broker, in_turn(list(waiting.order_by("pk")), wall_now)[:most])
         asked = list(Order.objects.filter(pk__in=found))
         horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
         with transaction.atomic():
@@ -112,12 +112,6 @@ def _resolve_orders(
                 pairs.settle(order)
             journal.save()
     return resolved, failure
-
-
-def _in_turn(orders: list[Order], wall_now: datetime) -> list[Order]:
-    """Begin anywhere (the microsecond is a die), so that one which cannot be asked about keeps no other waiting."""
-    start = wall_now.microsecond % max(len(orders), 1)
-    return orders[start:] + orders[:start]
 
 
 def _resolve(journal: Journal, order: Order, answer: BrokerOrder | None, horizon: datetime) -> bool:
