@@ -47,3 +47,9 @@ class InvalidLimit(RiskError):
     """The limit is unknown or its value is out of range."""
 
     code = "invalid_limit"
+
+
+class AlertOver(RiskError):
+    """The alert is over, or there never was one."""
+
+    code = "alert_over"

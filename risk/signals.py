@@ -4,3 +4,5 @@ from django.dispatch import Signal
 
 trading_state_changed = Signal()
 limits_changed = Signal()
+alerts_changed = Signal()
+"""An alert was raised, told again, seen or is over; `alert_id`."""

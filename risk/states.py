@@ -31,3 +31,24 @@ class ReleaseState(TextChoices):
 class DecisionOutcome(TextChoices):
     ACCEPTED = "accepted", "accepted"
     DENIED = "denied", "denied"
+
+
+class SwitchLevel(TextChoices):
+    """How much a scope may trade; each level stops more than the one before."""
+
+    ACTIVE = "active", "active (trading)"
+    REDUCING = "reducing", "reduce only"
+    HALTED = "halted", "halted"
+    FLATTENING = "flattening", "halted, closing positions"
+
+
+class AlertSeverity(TextChoices):
+    CRITICAL = "critical", "critical"
+    WARNING = "warning", "warning"
+    INFO = "info", "for information"
+
+
+class AlertState(TextChoices):
+    OPEN = "open", "open"
+    ACKNOWLEDGED = "acknowledged", "seen by an operator"
+    RESOLVED = "resolved", "over"
