@@ -1,0 +1,23 @@
+"""What the clock does by itself, every so often: short, safe to repeat, and one's failure spares the others.
+
+Work that asks a broker or takes long belongs into the worker's queue instead (`trading.services.schedule`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from execution.models import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """One thing to do for the desk's account, at most once in `every` (wall time)."""
+
+    name: str
+    every: timedelta
+    perform: Callable[[Account, datetime], None]
+    """Called with the account (its feed read with it) and the wall time."""
+
+
+DUTIES: tuple[Duty, ...] = ()
