@@ -33,6 +33,7 @@ DEBUG = env.boolean("DEBUG", default=False)
 VAR_DIR = env.path("VAR_DIR", BASE_DIR / "var")
 LAKE_DIR = env.path("LAKE_DIR", VAR_DIR / "lake")
 PORT = env.integer("PORT", 8000, minimum=1, maximum=65534)
+CRASH_AT = env.text("CRASH_AT") if ENVIRONMENT == "test" else ""  # of tests: where this process is to be killed
 PROCESS_ROLE = env.text("PROCESS_ROLE", "command")  # set by the supervisor: web, api, worker, clock, …
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOG_FORMAT = env.choice("LOG_FORMAT", "json" if PUBLIC else "console", ("json", "console"))

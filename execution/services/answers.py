@@ -16,6 +16,7 @@ from execution.brokers.base import (
     BrokerUnavailable,
     DuplicateClientOrderId,
 )
+from execution.crashpoints import Point, crashpoint
 from execution.models import Order, OrderEvent
 from execution.services import legs, successors
 from execution.services.booking import learn_broker_id
@@ -55,7 +56,10 @@ def record_answers(
             counts[record_answer(journal, order, answer)] += 1
             pairs.follow_cancel(order)
             pairs.settle(order)
+        crashpoint(Point.ANSWERS_BEFORE_SAVE)
         journal.save()
+        crashpoint(Point.ANSWERS_BEFORE_COMMIT)
+    crashpoint(Point.ANSWERS_AFTER_COMMIT)
     if legs.has_group(orders):
         legs.settle_legs(orders[0].account_id, market_at=market_at, wall_now=wall_now)
     return counts

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from execution.brokers.base import Broker, BrokerError, BrokerRejected, BrokerUnreachable, OrderNotFound
+from execution.crashpoints import Point, crashpoint
 from execution.models import Account, Order
 from execution.services import successors
 from execution.services.cancel_turns import Turns
@@ -53,6 +54,7 @@ def _is_fresh(order: Order, broker: Broker, wall_now: datetime) -> bool:
 
 
 def _send_cancel(broker: Broker, order: Order, *, wall_now: datetime, market_at: datetime) -> bool:
+    crashpoint(Point.CANCEL_BEFORE_CALL)
     try:
         broker.cancel(client_order_id=order.client_order_id, broker_order_id=order.broker_order_id, at=market_at)
     except BrokerRejected as refusal:
@@ -67,6 +69,7 @@ def _send_cancel(broker: Broker, order: Order, *, wall_now: datetime, market_at:
         if isinstance(error, BrokerUnreachable):
             raise
         return False
+    crashpoint(Point.CANCEL_AFTER_CALL)
     # Only the cancel that was read: another may have been asked for since, after this one was refused.
     same = Order.objects.filter(
         pk=order.pk, status=OrderStatus.PENDING_CANCEL, cancel_requested_at=order.cancel_requested_at

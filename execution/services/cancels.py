@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Q
 
+from execution.crashpoints import Point, crashpoint
 from execution.errors import OrderNotOpen
 from execution.models import Account, Order, OrderEvent
 from execution.services import legs, successors
@@ -35,6 +36,8 @@ def request_cancel(*, order: Order, operator: str, wall_now: datetime, reason: s
         _cancel_all(journal, [locked], operator, reason)
         journal.save()
         wake_dispatcher(order.account_id)
+        crashpoint(Point.CANCEL_BEFORE_COMMIT)
+    crashpoint(Point.CANCEL_AFTER_COMMIT)
     return locked
 
 
@@ -59,6 +62,7 @@ def cancel_open_orders(
         journal.save()
         if canceled:
             wake_dispatcher(account.pk)
+        crashpoint(Point.KILL_BEFORE_COMMIT)
     if legs.has_group(canceled):
         legs.settle_legs(account.pk, market_at=journal.market_at, wall_now=wall_now)
     unsent = sum(order.status == OrderStatus.CANCELED for order in canceled)

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from execution.brokers.alpaca_modes import NETWORK_MODES
+from execution.crashpoints import Point, crashpoint
 from execution.models import Account, BrokerLink, Order, OrderEvent, Position
 from execution.services import legs, successors
 from execution.services.journal import Journal
@@ -83,6 +84,7 @@ def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market
             claimed.append(order)
         pairs.settle(order)
     journal.save()
+    crashpoint(Point.CLAIM_BEFORE_COMMIT)
     denied = len(waiting) - len(claimed) - expired
     return Claim(claimed, denied=denied, expired=expired, has_groups=legs.has_group(waiting))
 

@@ -16,6 +16,7 @@ import structlog
 from django.db.models import Min
 
 from execution.brokers.base import BrokerOrder
+from execution.crashpoints import Point, crashpoint
 from execution.models import BrokerLink, BrokerMessage, Order
 from execution.services.inbox import POLL, Message, receive, status_key, untold
 from execution.services.updates import ENDS, ZERO, closing, known_quantities, sent_orders
@@ -94,6 +95,7 @@ class CrossCheck:
         if after is not None:
             executions = self.reader.executions(after=after)
             rows += self._receive(self._named(executions, wall_now), wall_now)
+            crashpoint(Point.CHECK_AFTER_EXECUTIONS)
         listed = {order.broker_order_id: order for order in _with_legs(self.reader.open_orders())}
         orders = sent_orders(self.account_id)
         states = self._states(orders, listed, wall_now)

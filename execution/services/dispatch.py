@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from execution.brokers.base import Broker, BrokerError, BrokerOrder, LegRequest, OrderRequest
+from execution.crashpoints import Point, crashpoint
 from execution.models import Account, Order
 from execution.services import legs, successors
 from execution.services.answers import record_answers
@@ -41,6 +42,7 @@ def dispatch_once(
         claim = claim_pending(
             account=account, dry_run=broker.is_dry_run, wall_now=wall_now, market_at=market_at, limit=batch
         )
+        crashpoint(Point.CLAIM_AFTER_COMMIT)
         if claim.has_groups:
             legs.settle_legs(account.pk, market_at=market_at, wall_now=wall_now)
         report = DispatchReport(denied=claim.denied, expired=claim.expired, cancels_sent=cancels)
@@ -69,10 +71,13 @@ def send(broker: Broker, orders: Sequence[Order], *, at: datetime) -> list[Broke
 
 def ask(broker: Broker, requests: list[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
     """Submit a batch; when it fails as a whole, what is known of it is known of each member."""
+    crashpoint(Point.SUBMIT_BEFORE_CALL)
     try:
-        return broker.submit_many(requests, at=at)
+        answers = broker.submit_many(requests, at=at)
     except BrokerError as failure:
-        return [failure for _ in requests]
+        answers = [failure for _ in requests]
+    crashpoint(Point.SUBMIT_AFTER_CALL)
+    return answers
 
 
 def request_of(order: Order, held: tuple[LegRequest, ...] = ()) -> OrderRequest:

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from execution.crashpoints import Point, crashpoint
 from execution.errors import InvalidGroup, OrderConflict
 from execution.gateway import store
 from execution.gateway.book import Book, ItemRow
@@ -89,6 +90,7 @@ def submit_group(
             return _repeated(entry, legs, existing)
         _refuse_taken_ids(rows[1:], entry.client_order_id)
         results = store_judged(book, _judged(book, entry, legs, keys, rows))
+        crashpoint(Point.GROUP_BEFORE_COMMIT)
     for result in results[1:]:
         if result.order is not None:
             result.order.entry = results[0].order

@@ -6,6 +6,7 @@ import structlog
 from django.db import DatabaseError
 from django.db.models import Q
 
+from execution.crashpoints import Point, crashpoint
 from execution.models import Account, Order
 from execution.services.cancels import cancel_open_orders
 from execution.states import OPEN
@@ -26,6 +27,7 @@ def engage_kill_switch(*, scope: str, operator: str, reason: str, source: str, w
     """
     already = is_engaged(scope)
     event = kill_switch.engage(scope=scope, operator=operator, reason=reason, source=source, now=wall_now)
+    crashpoint(Point.KILL_AFTER_ROW)
     unsent = requested = 0
     orders: list[int] = []
     failed: list[str] = []
@@ -40,6 +42,8 @@ def engage_kill_switch(*, scope: str, operator: str, reason: str, source: str, w
             continue
         unsent, requested = unsent + done, requested + asked
         orders.extend(ids)
+        crashpoint(Point.KILL_BETWEEN_ACCOUNTS)
+    crashpoint(Point.KILL_AFTER_CANCELS)
     return HaltReport(event.pk, already, unsent, requested, tuple(orders), tuple(failed))
 
 

@@ -18,6 +18,7 @@ import structlog
 from django.db import transaction
 
 from execution.brokers.base import BrokerReport, ReportKind
+from execution.crashpoints import Point, crashpoint
 from execution.ledger import rounded
 from execution.models import BrokerLink, BrokerMessage
 from execution.services.waking import wake_dispatcher
@@ -81,7 +82,9 @@ def receive(*, account_id: int, messages: Sequence[Message], wall_now: datetime)
     for message in map(_fitting, messages):
         first_told.setdefault(message.key, message)
     fresh = untold(account_id, list(first_told.values()))
-    return _store(account_id, fresh, wall_now) if fresh else []
+    rows = _store(account_id, fresh, wall_now) if fresh else []
+    crashpoint(Point.INBOX_AFTER_COMMIT)
+    return rows
 
 
 def reports_since(account_id: int, cursor: int, limit: int) -> list[BrokerReport]:
@@ -129,6 +132,7 @@ def _store(account_id: int, messages: list[Message], wall_now: datetime) -> list
     BrokerLink.objects.filter(pk=link.pk).update(message_count=rows[-1].sequence)
     if any(row.kind for row in rows):
         wake_dispatcher(account_id)
+    crashpoint(Point.INBOX_BEFORE_COMMIT)
     return rows
 
 

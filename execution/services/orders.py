@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 
+from execution.crashpoints import Point, crashpoint
 from execution.errors import OrderConflict
 from execution.gateway import store
 from execution.gateway.book import Book, ItemRow
@@ -61,7 +62,11 @@ def submit_orders(*, intents: Sequence[OrderIntent], account: Account, wall_now:
         row, market_at = store.read_account(account.pk, wall_now=wall_now, lock=True)
         book = store.open_book(row, market_at=market_at, wall_now=wall_now)
         judged = _judge(book, intents)
-        return store_judged(book, judged)
+        crashpoint(Point.GATE_BEFORE_WRITE)
+        results = store_judged(book, judged)
+        crashpoint(Point.GATE_BEFORE_COMMIT)
+    crashpoint(Point.GATE_AFTER_COMMIT)
+    return results
 
 
 def preview_orders(*, intents: Sequence[OrderIntent], account: Account, wall_now: datetime) -> list[Judged]:

@@ -17,6 +17,7 @@ from execution.brokers.base import (
     BrokerUnavailable,
     BrokerUnreachable,
 )
+from execution.crashpoints import Point, crashpoint
 from execution.models import Account, Order, OrderEvent
 from execution.selectors import net_quantities
 from execution.services import legs, successors
@@ -50,6 +51,7 @@ def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> 
     :raises BrokerError: the broker cannot be asked; try again
     """
     apply_reports(account=account, broker=broker, wall_now=wall_now)
+    crashpoint(Point.RECOVERY_AFTER_REPORTS)
     resolved = resolve_unanswered(account=account, broker=broker, wall_now=wall_now, most=None)
     apply_reports(account=account, broker=broker, wall_now=wall_now)
     cancel_strays(account=account, broker=broker, at=account.feed.market_now(wall_now))
@@ -57,10 +59,12 @@ def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> 
     for symbol, ours, theirs in differences:
         log.error("position_differs", account=account.name, symbol=symbol, book=str(ours), broker=str(theirs))
     state = Account.Reconciliation.BROKEN if differences else Account.Reconciliation.CLEAN
+    crashpoint(Point.RECOVERY_BEFORE_STATE)
     # Somebody else may have booked since the look, or refused to: then it was of another book.
     same = Account.objects.filter(pk=account.pk, report_cursor=cursor)
     if not same.update(reconciliation=state, reconciled_at=wall_now):
         raise BrokerUnavailable("more was reported while positions were compared", code="book_moved")
+    crashpoint(Point.RECOVERY_AFTER_STATE)
     account.reconciliation, account.reconciled_at = state, wall_now
     return resolved
 
@@ -94,6 +98,7 @@ def _resolve_orders(
         return 0, None
     with nothing_in_flight(account.pk):
         found, failure = ask_about(broker, in_turn(list(waiting.order_by("pk")), wall_now)[:most])
+        crashpoint(Point.RESOLVE_AFTER_ASKING)
         asked = list(Order.objects.filter(pk__in=found))
         horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
         with transaction.atomic():
@@ -111,6 +116,7 @@ def _resolve_orders(
                 pairs.follow_cancel(order)
                 pairs.settle(order)
             journal.save()
+            crashpoint(Point.RESOLVE_BEFORE_COMMIT)
     return resolved, failure
 
 

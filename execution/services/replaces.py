@@ -14,6 +14,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Q
 
+from execution.crashpoints import Point, crashpoint
 from execution.errors import OrderConflict, ReplaceRefused
 from execution.gateway import store
 from execution.gateway.book import Book, ItemRow
@@ -104,7 +105,10 @@ def request_replace(
             client_order_id=client_order_id or successor_id(original),
             idempotency_key=idempotency_key,
         )
-        return _judge_and_store(book, journal, original, intent, operator)
+        result = _judge_and_store(book, journal, original, intent, operator)
+        crashpoint(Point.REPLACE_BEFORE_COMMIT)
+    crashpoint(Point.REPLACE_AFTER_COMMIT)
+    return result
 
 
 def successor_id(original: Order) -> str:
@@ -233,6 +237,7 @@ def _judge_and_store(book: Book, journal: Journal, original: Order, intent: Orde
         case, denials = evaluate(book.case(intent, replace(item, last_order_at=None)))
         if denials:
             transaction.set_rollback(True)
+    crashpoint(Point.REPLACE_BEFORE_WRITE)
     return _store(book, case, item, key, denials, original, covers)
 
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 
 from execution.brokers.base import Broker, BrokerReport
+from execution.crashpoints import Point, crashpoint
 from execution.errors import IllegalTransition, OrderUnstorable
 from execution.models import Account, Fill, Order, RefusedReport
 from execution.services import legs, successors
@@ -36,6 +37,8 @@ def apply_reports(*, account: Account, broker: Broker, wall_now: datetime) -> in
         reports = broker.reports_since(cursor, BATCH)
         booked = book_reports(account_id=account.pk, reports=reports, wall_now=wall_now) if reports else 0
         total += booked
+        if booked:
+            crashpoint(Point.REPORTS_AFTER_COMMIT)
         if len(reports) < BATCH or not booked:
             return total
 
@@ -70,8 +73,11 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
             _refuse(journal, order, report, str(refusal))
     if fresh:
         account.report_cursor = fresh[-1].sequence
+        crashpoint(Point.REPORTS_BEFORE_SAVE)
         journal.save()
+        crashpoint(Point.REPORTS_BEFORE_CURSOR)
         account.save(update_fields=["cash", "report_cursor", *(["reconciliation"] if _is_broken(account) else [])])
+        crashpoint(Point.REPORTS_BEFORE_COMMIT)
     return len(fresh)
 
 

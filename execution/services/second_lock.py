@@ -12,6 +12,7 @@ import structlog
 
 from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import Broker, BrokerError
+from execution.crashpoints import Point, crashpoint
 from execution.models import Account, BrokerLink
 from execution.services.broker_link import link_of
 from risk.models import GLOBAL_SCOPE
@@ -66,7 +67,9 @@ def _settle(link: BrokerLink, broker: Broker, wanted: bool) -> None:
     if wanted and not observed:
         link.suspended_by_us = True
         link.save(update_fields=["suspended_by_us"])
+        crashpoint(Point.LOCK_AFTER_NOTE)
         broker.suspend(True)
+        crashpoint(Point.LOCK_AFTER_CALL)
         observed = True
         log.warning("account_suspended_at_broker", account_id=link.account_id)
     elif not wanted and observed and link.suspended_by_us:

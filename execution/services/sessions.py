@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Abs
 
+from execution.crashpoints import Point, crashpoint
 from execution.ledger import Lot, rounded, unrealized
 from execution.models import Account, AccountDay, CashEntry, Order, Position, StrategyDay
 from execution.signals import session_closed
@@ -78,7 +79,9 @@ def close_session(*, account: Account, day: date, wall_now: datetime) -> Account
         StrategyDay(account=locked, strategy_id=strategy_id, date=day, closed_at=closed_at, **_columns(item))
         for strategy_id, item in sorted(sums.items())
     )
+    crashpoint(Point.CLOSE_BETWEEN_ROWS)
     result = _account_day(locked, day, sums.values(), closed_at)
+    crashpoint(Point.CLOSE_BEFORE_COMMIT)
     transaction.on_commit(lambda: session_closed.send_robust(AccountDay, account_id=locked.pk, date=day))
     return result
 

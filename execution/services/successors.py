@@ -26,6 +26,7 @@ from execution.brokers.base import (
     DuplicateClientOrderId,
     ReplaceRequest,
 )
+from execution.crashpoints import Point, crashpoint
 from execution.models import Order, OrderEvent
 from execution.services.journal import Journal
 from execution.states import OPEN, OrderStatus, may_follow
@@ -309,8 +310,11 @@ def ask(broker: Broker, successor: Order, *, at: datetime) -> BrokerOrder | Brok
     An attempt whose answer was lost may have taken effect, and then the broker refuses to replace the original again.
     """
     original = Order.objects.get(successors=successor)
+    crashpoint(Point.REPLACE_BEFORE_CALL)
     try:
-        return broker.replace(request_of(successor, original), at=at)
+        taken = broker.replace(request_of(successor, original), at=at)
+        crashpoint(Point.REPLACE_AFTER_CALL)
+        return taken
     except DuplicateClientOrderId as taken:
         return taken
     except BrokerRejected as refusal:

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from django.db.models import Q, QuerySet, Sum
 
+from execution.crashpoints import Point, crashpoint
 from execution.models import BrokerMessage, Order
 from execution.services.inbox import Message, receive, status_key
 from execution.states import OPEN, OrderStatus
@@ -51,6 +52,7 @@ def take_updates(*, account_id: int, updates: Sequence[Update], wall_now: dateti
     whole = [update.message for update in updates if update.is_whole]
     closing = _closings(account_id, whole, known)
     told = [_kept(end) if end in waiting else end for end in ends]
+    crashpoint(Point.UPDATES_BEFORE_ENDS)
     rows += receive(account_id=account_id, messages=[*told, *closing], wall_now=wall_now)
     short = any(known.get(message.broker_order_id, ZERO) < (message.cumulative_quantity or ZERO) for message in rest)
     return Taken(rows=rows, incomplete=bool(waiting) or short)

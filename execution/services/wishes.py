@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from execution.crashpoints import Point, crashpoint
 from execution.services.halt import engage_kill_switch
 from execution.types import HaltReport
 from risk.models import GLOBAL_SCOPE
@@ -38,7 +39,9 @@ def keep_wish(var_dir: Path | str, *, scope: str, operator: str, reason: str, so
         json.dump([asdict(kept) for kept in (*kept_wishes(var_dir), wish)], file, indent=2)
         file.flush()
         os.fsync(file.fileno())
+    crashpoint(Point.WISH_BEFORE_KEPT)
     draft.replace(path)
+    crashpoint(Point.WISH_AFTER_KEPT)
     return path
 
 
@@ -69,8 +72,10 @@ def fulfil_wishes(var_dir: Path | str, *, wall_now: datetime) -> list[HaltReport
         )
         for wish in wishes
     ]
+    crashpoint(Point.WISH_BEFORE_MOVE)
     if kept_wishes(var_dir) == wishes:
         with suppress(FileNotFoundError):  # another process has carried them out as well
             path.replace(path.with_name(f"kill_switch_engaged_{wall_now:%Y%m%dT%H%M%S}.json"))
+    crashpoint(Point.WISH_AFTER_MOVE)
     log.warning("kill_switch_wishes_fulfilled", event_ids=[report.event_id for report in reports])
     return reports

@@ -14,6 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from psycopg.types.json import Jsonb
 
+from execution.crashpoints import Point, crashpoint
 from execution.models import Account, Strategy
 from marketdata import calendar
 from signals.strategies.base import period_start
@@ -202,6 +203,7 @@ def _claim(run: Run, now: datetime, *, take_over: bool) -> uuid.UUID:
 
 def _work(run: Run, claim: uuid.UUID, names: Iterable[StepName], watch: Stopwatch) -> None:
     done = dict(run.steps.filter(state=StepState.COMPLETED).values_list("name", "output")) if run.attempts > 1 else {}
+    crashpoint(Point.RUN_AFTER_CLAIM)
     work = steps.Work(run=run, watch=watch, outputs={StepName(name): output for name, output in done.items()})
     for name in names:
         if name in work.outputs:
@@ -214,8 +216,11 @@ def _work(run: Run, claim: uuid.UUID, names: Iterable[StepName], watch: Stopwatc
         except Exception as error:
             _record_failure(run, claim, name, started_at, watch.now(), error)
             raise RunFailedError(run.pk, name, str(error)) from error
+        crashpoint(Point.RUN_BEFORE_RECORD)
         _record(run, claim, name, started_at, watch.now(), output=work.outputs[name])
+        crashpoint(Point.RUN_AFTER_RECORD)
     _summarise(run, work.outputs)
+    crashpoint(Point.RUN_BEFORE_RELEASE)
 
 
 def _summarise(run: Run, outputs: dict[StepName, dict[str, Any]]) -> None:
