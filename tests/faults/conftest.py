@@ -1,9 +1,11 @@
 """Both ways to an emulator: `line` with clocks that stand still, `desk` with the real stream and cross-check."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from execution.brokers.alpaca.budget import Budget
 from execution.services.recovery import recover_account
@@ -11,6 +13,7 @@ from tests.execution.brokers.alpaca.emulated import Ticker, broker_at, emulator_
 from tests.execution.updates.conftest import desk
 from tests.factories import MARKET_AT, WALL_NOW, make_account
 from tests.faults.line import Line
+from tests.faults.outpost import Outpost, opened
 
 __all__ = ["desk", "line"]
 
@@ -30,6 +33,20 @@ def line() -> Iterator[Line]:
     ):
         recover_account(account=account, broker=broker, wall_now=WALL_NOW)
         yield Line(account, emulator, broker, ticker)
+
+
+@pytest.fixture(scope="session")
+def the_outpost(worker_id: str) -> Iterator[Outpost]:
+    """The platform's processes on servers of their own, started when the first test asks for them."""
+    with opened(Path(settings.VAR_DIR) / f"outpost-{worker_id}") as outpost:
+        yield outpost
+
+
+@pytest.fixture
+def outpost(the_outpost: Outpost) -> Outpost:
+    """The same with everything running, whatever the test before has left."""
+    the_outpost.repair()
+    return the_outpost
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
