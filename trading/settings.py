@@ -322,6 +322,8 @@ Q_CLUSTER: dict[str, Any] = {
     "bulk": 1,
     "poll": 0.5,
     "save_limit": 1_000,
+    "broker_class": "trading.work_queue.AllowListedQueue",
+    "scheduler": False,  # the clock knows what is due; a row of its table could run any callable
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 

@@ -1,10 +1,11 @@
 """Callables the worker may be asked to run. Each may be asked for twice and does its work once.
 
-Only names in `TASKS` can be enqueued, so that a row in the queue's table is never a way to run something else.
+Only names in `TASKS` can be enqueued, and only `perform` is ever run (`trading.work_queue`), so that a row in the
+queue's table is never a way to run something else.
 """
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import structlog
 from django_q.tasks import async_task
@@ -24,6 +25,7 @@ from trading.services.runs import finish_run as finish
 from trading.services.runs import run_strategy, skip_run
 from trading.services.session_bars import import_session_bars
 from trading.states import RunState
+from trading.work_queue import ENTRANCE
 
 log = structlog.get_logger(__name__)
 
@@ -102,10 +104,29 @@ TASKS: dict[str, Callable[..., object]] = {
 }
 
 
+LATE = timedelta(minutes=10)
+"""Wall time after which a waiting task is not begun: what is still due is asked for again by whoever finds it due."""
+TOO_LATE = "too late"
+
+
 def enqueue(task: str, *arguments: str | int) -> str:
     """Put an allowed task into the queue, in the caller's transaction; return its id.
 
     :raises KeyError: the task is not allowed
     """
-    allowed = TASKS[task]
-    return str(async_task(f"{allowed.__module__}.{allowed.__name__}", *arguments, task_name=task))
+    name = TASKS[task].__name__
+    return str(async_task(ENTRANCE, name, *arguments, asked_at=wall_now().isoformat(), task_name=name))
+
+
+def perform(task: str, *arguments: str | int, asked_at: str) -> object:
+    """Run an allowed task that was asked for a moment ago; what waited longer is refused, with a line in the log.
+
+    A worker that was away, or a machine that slept, would otherwise begin with yesterday's work.
+    :raises KeyError: the task is not allowed
+    """
+    run = TASKS[task]
+    waited = wall_now() - datetime.fromisoformat(asked_at)
+    if waited > LATE:
+        log.warning("task_too_late", task=task, arguments=list(arguments), waited_seconds=int(waited.total_seconds()))
+        return TOO_LATE
+    return run(*arguments)

@@ -106,7 +106,7 @@ def test_stream_carries_the_feed_with_redis_away(desk: Account, settings: Any) -
 def test_clock_waits_for_the_others_then_enqueues(desk: Account) -> None:
     Feed.objects.filter(pk=desk.feed_id).update(anchor_at=wall_now())
     printed("run_clock", "--once")
-    assert [task.func() for task in OrmQ.objects.all()] == ["trading.tasks.worker_heartbeat"]
+    assert [task.task["args"][0] for task in OrmQ.objects.all()] == ["worker_heartbeat"]
     assert Feed.objects.get(pk=desk.feed_id).paused_at is not None
     for name in AWAITED:
         beat(name=name, wall_now=wall_now() + timedelta(hours=1))
@@ -114,8 +114,8 @@ def test_clock_waits_for_the_others_then_enqueues(desk: Account) -> None:
     assert start is not None
     FeedProgress.objects.create(feed_name="main", processed_at=start)
     printed("run_clock", "--once")
-    tasks = [task.func() for task in OrmQ.objects.order_by("pk")][2:]
-    assert tasks == ["trading.tasks.run_daily", "trading.tasks.run_daily"]
+    tasks = [task.task["args"][0] for task in OrmQ.objects.order_by("pk")][2:]
+    assert tasks == ["run_daily", "run_daily"]
     assert Feed.objects.get(pk=desk.feed_id).paused_at is None
 
 

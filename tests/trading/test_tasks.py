@@ -16,9 +16,20 @@ from trading.states import RunState
 
 def test_only_listed_tasks_can_be_enqueued(db: None) -> None:
     tasks.enqueue("worker_heartbeat", WALL_NOW.isoformat())
-    assert OrmQ.objects.get().func() == "trading.tasks.worker_heartbeat"
+    queued = OrmQ.objects.get().task
+    assert (queued["func"], queued["args"][0]) == ("trading.tasks.perform", "worker_heartbeat")
     with pytest.raises(KeyError):
         tasks.enqueue("os.system", "true")
+
+
+def test_task_that_waited_too_long_is_not_begun(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_at = (WALL_NOW - tasks.LATE - timedelta(seconds=1)).isoformat()
+    monkeypatch.setattr(tasks, "wall_now", lambda: WALL_NOW)
+    assert tasks.perform("worker_heartbeat", asked_at, asked_at=asked_at) == tasks.TOO_LATE
+    assert not Heartbeat.objects.exists()
+    in_time = (WALL_NOW - tasks.LATE).isoformat()
+    tasks.perform("worker_heartbeat", in_time, asked_at=in_time)
+    assert Heartbeat.objects.filter(name="worker").exists()
 
 
 def test_heartbeat_tells_how_long_it_waited(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
