@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-from execution.alpaca_wire.json import encode
+from execution.alpaca_wire.json import decode_object, encode
 from execution.alpaca_wire.text import moment, number
 from execution.matching.holdings import Holding
 
@@ -60,6 +60,23 @@ class EventLog:
     def __init__(self, path: Path | None = None) -> None:
         self._entries: list[Entry] = []
         self._file = None if path is None else _open_to_append(path)
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> EventLog:
+        """Return a log of entries that another one told, e.g. one that goes on in another thread."""
+        log = cls()
+        log._entries = list(entries)
+        return log
+
+    @classmethod
+    def read(cls, path: Path) -> EventLog:
+        """Read the file that another process appends to; a last line without an end is not there yet.
+
+        :raises WireError, KeyError: a line is no entry
+        """
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        return cls.of(_entry(decode_object(line.encode())) for line in whole.splitlines())
 
     def add(self, kind: str, *, at: datetime, **data: Any) -> Entry:
         """Append what happened."""
@@ -120,11 +137,16 @@ class EventLog:
         for entry in self.account_entries():
             if until is not None and entry.at > until:
                 break
-            move = MOVES.get(entry.kind)
-            if move is not None:
-                symbol = entry.data["symbol"]
-                held[symbol] = move(held.get(symbol, Holding()), entry.data)
+            moved = self.moved(entry, held)
+            if moved is not None:
+                held[entry.data["symbol"]] = moved
         return {symbol: holding for symbol, holding in sorted(held.items()) if holding.quantity}
+
+    @staticmethod
+    def moved(entry: Entry, held: Mapping[str, Holding]) -> Holding | None:
+        """Return what is held of an entry's symbol after it, None for an entry that moves no shares."""
+        move = MOVES.get(entry.kind)
+        return None if move is None else move(held.get(entry.data["symbol"], Holding()), entry.data)
 
     def positions(self, *, until: datetime | None = None) -> dict[str, Decimal]:
         """Return the signed shares held by symbol, recomputed from the entries alone; flat ones are left out."""
@@ -177,3 +199,18 @@ def _shown(value: Any) -> Any:
     if isinstance(value, Decimal):
         return number(value)
     return moment(value) if isinstance(value, datetime) else value
+
+
+AMOUNTS = frozenset(
+    {"quantity", "filled_quantity", "price", "limit_price", "stop_price", "fee", "cash", "ratio", "per_share"}
+    | {"starting_cash"}
+)
+
+
+def _entry(line: Mapping[str, Any]) -> Entry:
+    data = {name: _read(name, value) for name, value in line.items() if name not in ("sequence", "at", "kind")}
+    return Entry(int(line["sequence"]), datetime.fromisoformat(line["at"]), line["kind"], MappingProxyType(data))
+
+
+def _read(name: str, value: Any) -> Any:
+    return Decimal(value) if name in AMOUNTS and value is not None else value

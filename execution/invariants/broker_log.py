@@ -1,0 +1,161 @@
+"""I1: each order at the broker is one of ours, on the terms that we wanted, and none of ours is there twice.
+
+The broker's own log is the truth that the book is compared with. While messages are under way the book knows less than
+the log and never more; `settled` says that nothing is under way, and then both must be equal.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from execution.emulator.log import EventLog
+from execution.invariants.violation import MOST, Violation
+from execution.models import Account, Fill, Order
+from execution.selectors import net_quantities
+from execution.states import TERMINAL, OrderStatus
+
+I1, I2 = "I1", "I2"
+ZERO = Decimal(0)
+ENDS = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+TERMS = ("side", "order_type", "time_in_force", "limit_price", "stop_price")
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """Both sides: our orders by id, by the broker's id and by our name, and what the log says was taken."""
+
+    account: Account
+    log: EventLog
+    by_broker_id: Mapping[str, Order]
+    by_client_id: Mapping[str, Order]
+    taken: Mapping[str, Mapping[str, Any]]
+    made_by_broker: frozenset[str]
+
+    def ours(self, order_id: str) -> Order | None:
+        """Return our order that the broker's order is, by its id or by the name that we gave."""
+        return self.by_broker_id.get(order_id) or self.by_client_id.get(self.taken[order_id]["client_order_id"])
+
+
+def check_broker_log(account: Account, log: EventLog, *, settled: bool = True) -> list[Violation]:
+    """Compare orders, executions, and where all is settled ends, shares and cash, with the broker's own log."""
+    books = _read(account, log)
+    violations = [*_strangers(books, settled=settled), *_doubles(books), *_terms(books), *_inventions(books)]
+    violations += _executions(books, settled=settled)
+    if settled:
+        violations += [*_ends(books), *_shares_and_cash(books)]
+    return violations
+
+
+def _read(account: Account, log: EventLog) -> _Books:
+    orders = list(Order.objects.filter(account=account).select_related("instrument"))
+    entries = log.account_entries()
+    split = {entry.data["by"] for entry in entries if entry.kind == "replaced" and "reason" in entry.data}
+    return _Books(
+        account=account,
+        log=log,
+        by_broker_id={order.broker_order_id: order for order in orders if order.broker_order_id},
+        by_client_id={order.client_order_id: order for order in orders},
+        taken={entry.data["order_id"]: entry.data for entry in entries if entry.kind == "submitted"},
+        made_by_broker=frozenset(split),
+    )
+
+
+def _strangers(books: _Books, *, settled: bool) -> list[Violation]:
+    """Find orders that the broker took as ours and that we did not want. The broker names legs itself, and answers."""
+    found = []
+    for order_id, data in books.taken.items():
+        if order_id in books.made_by_broker or books.ours(order_id) is not None:
+            continue
+        if not settled and data.get("parent_id") in books.taken:
+            continue  # a leg whose name is under way
+        found.append(Violation(I1, f"broker order {order_id}", f"{data['client_order_id']} is no order of ours"))
+    return found[:MOST]
+
+
+def _doubles(books: _Books) -> list[Violation]:
+    times = Counter(order.pk for order_id in books.taken if (order := books.ours(order_id)) is not None)
+    return [Violation(I1, f"order {pk}", f"{n} orders at the broker are this one") for pk, n in times.items() if n > 1]
+
+
+def _terms(books: _Books) -> list[Violation]:
+    found = []
+    for order_id, data in books.taken.items():
+        order = books.ours(order_id)
+        if order is None:
+            continue
+        total = order.quantity if order.total_quantity is None else order.total_quantity
+        wanted = {"symbol": order.instrument.symbol, "quantity": total} | {name: getattr(order, name) for name in TERMS}
+        other = {name: (value, data[name]) for name, value in wanted.items() if value != data[name]}
+        if other:
+            told = ", ".join(f"{name} {ours} and {theirs}" for name, (ours, theirs) in other.items())
+            found.append(Violation(I1, f"order {order.pk}", f"ours and the broker's differ: {told}"))
+    return found[:MOST]
+
+
+def _inventions(books: _Books) -> list[Violation]:
+    """Find orders of which the book says the broker has them and it has not, or has them as another one."""
+    found = []
+    for order_id, order in books.by_broker_id.items():
+        data = books.taken.get(order_id)
+        if data is None:
+            found.append(Violation(I1, f"order {order.pk}", f"the broker never took {order_id}"))
+        elif not order.leg_role and data["client_order_id"] != order.client_order_id:
+            told = f"the broker's {order_id} is {data['client_order_id']}"
+            found.append(Violation(I1, f"order {order.pk}", told))
+    return found[:MOST]
+
+
+def _executions(books: _Books, *, settled: bool) -> list[Violation]:
+    rows = Fill.objects.filter(account=books.account).values_list(
+        "order__broker_order_id", "broker_execution_id", "side", "quantity", "price"
+    )
+    ours = Counter(rows)
+    theirs = Counter((f.order_id, f.execution_id, str(f.side), f.quantity, f.price) for f in books.log.fills())
+    found = [Violation(I1, f"execution {fill[1]}", f"booked as {fill[2:]}, never happened") for fill in ours - theirs]
+    if settled:
+        found += [
+            Violation(I1, f"execution {fill[1]}", f"happened as {fill[2:]}, not booked") for fill in theirs - ours
+        ]
+    return found[:MOST]
+
+
+def _ends(books: _Books) -> list[Violation]:
+    found = []
+    statuses = books.log.orders()
+    for order_id in books.taken:
+        order, theirs = books.ours(order_id), statuses[order_id]
+        if order is None:
+            continue
+        if not order.broker_order_id:
+            told = f"is {order.status} without the broker's id, there it is {theirs}"
+            found.append(Violation(I1, f"order {order.pk}", told))
+        elif not _same_end(order, theirs):
+            found.append(Violation(I1, f"order {order.pk}", f"is {order.status}, at the broker {theirs}"))
+    return found[:MOST]
+
+
+def _same_end(order: Order, theirs: str) -> bool:
+    """Tell whether both sides say the same; a late fill that makes an order whole changes its end in the book alone."""
+    ours = OrderStatus(order.status)
+    if theirs not in ENDS:
+        return ours not in TERMINAL
+    if ours == theirs or ours == OrderStatus.FILLED:
+        return True
+    # A successor whose total its original has reached: the broker calls it filled.
+    return ours == OrderStatus.CANCELED and theirs == "filled" and order.total_quantity is not None
+
+
+def _shares_and_cash(books: _Books) -> list[Violation]:
+    ours, theirs = net_quantities(books.account), books.log.positions()
+    found = [
+        Violation(I2, f"shares of {symbol}", f"{ours.get(symbol, ZERO)} here, {theirs.get(symbol, ZERO)} at the broker")
+        for symbol in sorted({*ours, *theirs})
+        if ours.get(symbol, ZERO) != theirs.get(symbol, ZERO)
+    ]
+    row = Account.objects.values("cash", "starting_cash").get(pk=books.account.pk)
+    moved, there = row["cash"] - row["starting_cash"], books.log.cash_moved()
+    if moved != there:
+        found.append(Violation(I2, f"account {books.account.name}", f"cash moved by {moved} here, {there} there"))
+    return found
