@@ -16,7 +16,7 @@ class LimitDefinition:
     name: str
     label: str
     unit: str
-    default: Decimal
+    default: Decimal = HARD_ZERO
     minimum: Decimal = HARD_ZERO
     maximum: Decimal = Decimal(10) ** 11
 
@@ -41,6 +41,28 @@ def _definitions() -> tuple[LimitDefinition, ...]:
         define("auction_quiet_minutes", "No market orders after the open and before the close", "min", Decimal(5)),
         define("daily_loss_pct", "Loss since the last close", "% of equity", Decimal(2), maximum=hundred),
         define("weekly_loss_pct", "Loss since last week's close", "% of equity", Decimal(5), maximum=hundred),
+        define("intraday_loss_pct", "Loss from the session's highest equity", "% of it", Decimal(3), maximum=hundred),
+        define("drawdown_pct", "Loss from the highest equity ever", "% of it", Decimal(10), maximum=hundred),
+        define("max_broker_errors_per_minute", "Failures of the broker in a minute", "errors", Decimal(10)),
+        define("max_rejects_per_minute", "Orders that the broker rejects in a minute", "orders", Decimal(10)),
+        define("max_feed_age_seconds", "Age of the price of a held name, in trading time", "s", Decimal(900)),
+        define("max_clock_skew_ms", "The broker's clock against ours", "ms", Decimal(2_000)),
+        define(
+            "breaker_confirmations",
+            "Looks in a row that must agree before a price trips the breaker",
+            "looks",
+            Decimal(2),
+            minimum=Decimal(1),
+            maximum=Decimal(60),
+        ),
+        define("breaker_warning_pct", "Part of a breaker's limit that warns", "%", Decimal(80), maximum=hundred),
+        define(
+            "auto_reduce", "Reduce by itself what the market has carried over a limit", "0 or 1", maximum=Decimal(1)
+        ),
+        define("max_correlation_pct", "Correlation of a new name with a held one", "%", Decimal(90), maximum=hundred),
+        define(
+            "max_var_pct", "Loss of a day that is exceeded on one day in 20", "% of equity", Decimal(5), maximum=hundred
+        ),
         define("market_order_cost_bps", "Assumed cost of a market order", "bps", Decimal(10), maximum=Decimal(10_000)),
     )
 

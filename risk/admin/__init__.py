@@ -2,13 +2,18 @@
 
 from risk.admin.limits import LimitAdmin, LimitChangeAdmin, RestrictedInstrumentAdmin
 from risk.admin.state import BreakerEventAdmin, DecisionAdmin, KillSwitchEventAdmin, ReleaseRequestAdmin
+from risk.admin.watch import BrokerFaultAdmin, CorrelationAdmin, LimitBreachAdmin, RiskReadingAdmin
 
 __all__ = [
     "BreakerEventAdmin",
+    "BrokerFaultAdmin",
+    "CorrelationAdmin",
     "DecisionAdmin",
     "KillSwitchEventAdmin",
     "LimitAdmin",
+    "LimitBreachAdmin",
     "LimitChangeAdmin",
     "ReleaseRequestAdmin",
     "RestrictedInstrumentAdmin",
+    "RiskReadingAdmin",
 ]

@@ -5,15 +5,20 @@ from risk.models.breaker import BreakerEvent
 from risk.models.decisions import Decision
 from risk.models.limits import Limit, LimitChange, RestrictedInstrument
 from risk.models.switch import GLOBAL_SCOPE, KillSwitchEvent, ReleaseRequest
+from risk.models.watch import BrokerFault, Correlation, LimitBreach, RiskReading
 
 __all__ = [
     "GLOBAL_SCOPE",
     "Alert",
     "BreakerEvent",
+    "BrokerFault",
+    "Correlation",
     "Decision",
     "KillSwitchEvent",
     "Limit",
+    "LimitBreach",
     "LimitChange",
     "ReleaseRequest",
     "RestrictedInstrument",
+    "RiskReading",
 ]

@@ -28,6 +28,17 @@ class LimitValues:
     auction_quiet_minutes: Decimal
     daily_loss_pct: Decimal
     weekly_loss_pct: Decimal
+    intraday_loss_pct: Decimal
+    drawdown_pct: Decimal
+    max_broker_errors_per_minute: Decimal
+    max_rejects_per_minute: Decimal
+    max_feed_age_seconds: Decimal
+    max_clock_skew_ms: Decimal
+    breaker_confirmations: Decimal
+    breaker_warning_pct: Decimal
+    auto_reduce: Decimal
+    max_correlation_pct: Decimal
+    max_var_pct: Decimal
     market_order_cost_bps: Decimal
 
 
