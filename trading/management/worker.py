@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from django.core.management.base import BaseCommand
-from django.db import close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from marketdata.clock import wall_now
 from trading.services.heartbeats import beat
@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 BEAT_EVERY = timedelta(seconds=2)
 PAUSE_AFTER_FAILURE_SECONDS = 1
 MAX_PAUSE_SECONDS = 30
+DATABASE_AWAY = (OperationalError, InterfaceError)
+COMPLAIN_EVERY = 30
+"""Failures in a row; a database that is away would fill the log with the same line each second."""
 
 
 class WorkerCommand(BaseCommand):
@@ -83,6 +86,15 @@ class WorkerCommand(BaseCommand):
                 self.round()
                 self._beat()
                 failures = 0
+            except DATABASE_AWAY as error:
+                # It is looked for each second: orders are taken again at once when it is back, and must not wait here.
+                failures, started = failures + 1, False
+                if failures % COMPLAIN_EVERY == 1:
+                    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                    log.error("process_without_database", name=self.name, failures=failures, reason=reason)
+                self._drop_broken_connection()
+                self.stopping.wait(PAUSE_AFTER_FAILURE_SECONDS)
+                continue
             except Exception:  # the outermost loop of a process: whatever it was, it is logged and tried again
                 failures, started = failures + 1, False
                 log.exception("process_round_failed", name=self.name, failures=failures)

@@ -41,6 +41,8 @@ NOTE_EVERY = timedelta(seconds=2)
 LOOK_EVERY = timedelta(milliseconds=250)
 BATCH = 200
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=15)
+LONGEST_WITHOUT_DATABASE = timedelta(seconds=2)
+"""When it is back, what was told meanwhile must not wait for the end of a long pause."""
 DATABASE_AWAY = (DatabaseError, InterfaceError)
 STOPPED = "nobody listens: the process trade_updates has been stopped"
 
@@ -116,7 +118,7 @@ class TradeUpdates:
             except DATABASE_AWAY as error:
                 log.warning("updates_not_stored", waiting=len(waiting), reason=str(error).split("\n")[0])
                 await asyncio.sleep(pause.total_seconds())
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, LONGEST_WITHOUT_DATABASE)
             else:
                 waiting, pause = [], FIRST_PAUSE
 
