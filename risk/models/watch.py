@@ -28,6 +28,8 @@ class RiskReading(models.Model):
     trading_date = models.DateField(help_text="NYSE session that session_peak_equity belongs to")
     equity = amount("account currency, unrealised P&L included; empty when it could not be read", null=True)
     net_deposits = amount("deposits minus withdrawals so far, account currency")
+    day_base_equity = amount("equity at the close before and deposits since, account currency")
+    week_base_equity = amount("equity at last week's close and deposits since, account currency")
     session_peak_equity = amount("highest equity of the session, account currency")
     peak_equity = amount("highest equity ever, account currency")
     limits_version = models.BigIntegerField(default=0, help_text="version of the limits that were looked by")
@@ -79,6 +81,7 @@ class LimitBreach(models.Model):
     scope = models.CharField(max_length=80, help_text="account:NAME")
     limit_name = models.CharField(max_length=40)
     symbol = models.CharField(max_length=32, blank=True, default="")
+    strategy = models.CharField(max_length=40, blank=True, default="", help_text="empty: of all strategies together")
     allowed = amount("the limit, in its own unit")
     observed = amount("what is held, in the limit's unit")
     path = models.CharField(max_length=200, blank=True, default="", help_text="what has to go to be within it again")
@@ -94,7 +97,7 @@ class LimitBreach(models.Model):
         constraints = (
             models.UniqueConstraint(
                 name="limitbreach_one_at_a_time",
-                fields=["scope", "limit_name", "symbol"],
+                fields=["scope", "limit_name", "symbol", "strategy"],
                 condition=Q(over_at__isnull=True),
             ),
         )
