@@ -72,6 +72,8 @@ TERMINAL: frozenset[OrderStatus] = frozenset(
     {S.DENIED, S.FILLED, S.CANCELED, S.REPLACED, S.EXPIRED, S.REJECTED, S.DRY_RUN}
 )
 OPEN: frozenset[OrderStatus] = frozenset(OrderStatus) - TERMINAL
+# What may meet an order of ours at the exchange: a held leg does not work yet.
+RESTING: frozenset[OrderStatus] = OPEN - {S.HELD}
 # If nothing was bought or sold, nothing ever will be: the same intent may be tried again under the next attempt.
 RETRYABLE: frozenset[OrderStatus] = frozenset({S.DENIED, S.CANCELED, S.EXPIRED, S.REJECTED})
 

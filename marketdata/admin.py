@@ -71,6 +71,7 @@ class InstrumentAdmin(RowAdmin):
         "symbol",
         "name",
         "exchange",
+        "sector",
         "tradable",
         "tradable_denied_by",
         "shortable",
@@ -78,7 +79,7 @@ class InstrumentAdmin(RowAdmin):
         "average_daily_volume",
         "adv_as_of",
     )
-    list_filter = ("tradable", "shortable", "fractionable", "exchange")
+    list_filter = ("tradable", "shortable", "fractionable", "exchange", "sector")
     search_fields = ("symbol", "name")
     readonly_fields = ("average_daily_volume", "adv_as_of", "created_at")
 

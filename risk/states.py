@@ -28,6 +28,15 @@ class ReleaseState(TextChoices):
     EXPIRED = "expired", "expired"
 
 
+class OverrideState(TextChoices):
+    """Of a limit's override; that one is over its time is no state: it is read from the clock."""
+
+    REQUESTED = "requested", "waiting for another person"
+    APPROVED = "approved", "approved"
+    REJECTED = "rejected", "rejected"
+    REVOKED = "revoked", "taken back"
+
+
 class DecisionOutcome(TextChoices):
     ACCEPTED = "accepted", "accepted"
     DENIED = "denied", "denied"

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from execution.models.accounts import Account, Strategy
 from execution.models.fields import AmountField
-from execution.states import OPEN, TERMINAL, OrderStatus, allowed_transition, one_of
+from execution.states import OPEN, RESTING, TERMINAL, OrderStatus, allowed_transition, one_of
 from marketdata.models import Instrument
 from risk.models import Decision
 from risk.types import OrderType, Origin, Side, TimeInForce
@@ -181,6 +181,11 @@ class Order(models.Model):
             models.Index(name="order_legs", fields=["entry"], condition=Q(entry__isnull=False)),
             models.Index(name="order_successors", fields=["replaces"], condition=Q(replaces__isnull=False)),
             models.Index(name="order_by_date", fields=["account", "trading_date"]),
+            models.Index(
+                name="order_resting_limits",
+                fields=["account", "instrument", "side", "limit_price"],
+                condition=Q(status__in=sorted(RESTING), order_type="limit"),
+            ),
         )
 
     def __str__(self) -> str:

@@ -40,6 +40,14 @@ class Position(models.Model):
     current_price = AmountField(help_text="never null: the fill until a quote comes")
     current_price_at = models.DateTimeField(help_text="market time of the price")
     last_order_at = models.DateTimeField(null=True, blank=True, help_text="market time of the newest accepted order")
+    turnover_on = models.DateField(null=True, blank=True, help_text="session that turnover belongs to")
+    turnover = AmountField(default=ZERO, db_default=ZERO, help_text="value of the orders accepted in that session")
+    message_minute = models.DateTimeField(null=True, blank=True, help_text="market minute that message_count is of")
+    message_count = models.IntegerField(default=0, db_default=0, help_text="orders, new terms and cancels asked for")
+    buy_run_until = models.DateTimeField(null=True, blank=True, help_text="market time; a run of buys starts anew then")
+    buy_run_count = models.IntegerField(default=0, db_default=0, help_text="buys accepted in the run")
+    sell_run_until = models.DateTimeField(null=True, blank=True, help_text="as buy_run_until")
+    sell_run_count = models.IntegerField(default=0, db_default=0, help_text="sells accepted in the run")
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
     class Meta:
@@ -70,6 +78,13 @@ class Position(models.Model):
                 | Q(quantity__lt=0, cost_basis__lte=0),
             ),
             models.CheckConstraint(name="position_price_positive", condition=Q(current_price__gt=0)),
+            models.CheckConstraint(
+                name="position_pace_not_negative",
+                condition=Q(turnover__gte=0)
+                & Q(message_count__gte=0)
+                & Q(buy_run_count__gte=0)
+                & Q(sell_run_count__gte=0),
+            ),
         )
 
     def __str__(self) -> str:

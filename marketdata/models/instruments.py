@@ -45,6 +45,13 @@ class Instrument(models.Model):
         max_digits=20, decimal_places=8, null=True, blank=True, help_text="shares a session, over 20 complete sessions"
     )
     adv_as_of = models.DateField(null=True, blank=True, help_text="last session in the average")
+    sector = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="names of one sector share a limit; those without one share theirs",
+    )
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
 
     class Meta:

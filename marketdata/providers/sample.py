@@ -16,6 +16,14 @@ SAMPLE_NAMES = {
     "IBM": ("International Business Machines Corporation", "XNYS"),
     "MSFT": ("Microsoft Corporation", "XNAS"),
 }
+TECHNOLOGY, COMMUNICATION = "Information Technology", "Communication Services"
+SAMPLE_SECTORS = {
+    "AAPL": TECHNOLOGY,
+    "FB": COMMUNICATION,
+    "GOOG": COMMUNICATION,
+    "IBM": TECHNOLOGY,
+    "MSFT": TECHNOLOGY,
+}
 _COLUMNS = {
     "Ticker": "symbol",
     "Date": "date",

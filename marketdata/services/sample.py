@@ -10,7 +10,7 @@ from marketdata.calendar import previous_session
 from marketdata.derivation import derive_actions
 from marketdata.errors import MarketDataError
 from marketdata.models import Instrument
-from marketdata.providers.sample import SAMPLE_NAMES, SampleProvider
+from marketdata.providers.sample import SAMPLE_NAMES, SAMPLE_SECTORS, SampleProvider
 from marketdata.services.actions import store_actions
 from marketdata.services.bars import ImportReport, Progress, import_frame
 from marketdata.services.feeds import SAMPLE_REPLAY
@@ -49,6 +49,7 @@ def import_sample(
         for symbol in wanted:
             name, exchange = SAMPLE_NAMES[symbol]
             ensure_instrument(symbol=symbol, name=name, exchange=exchange)
+            Instrument.objects.filter(symbol=symbol, sector="").update(sector=SAMPLE_SECTORS[symbol])
         new_actions = store_actions(actions=derive_actions(frame).actions, source=provider.name)
     report = import_frame(frame=frame, source=provider.name, wall_now=wall_now, on_progress=on_progress)
     unmeasured = Instrument.objects.filter(symbol__in=wanted, adv_as_of__isnull=True)

@@ -4,6 +4,7 @@ from risk.models.alerts import Alert
 from risk.models.breaker import BreakerEvent
 from risk.models.decisions import Decision
 from risk.models.limits import Limit, LimitChange, RestrictedInstrument
+from risk.models.overrides import LimitOverride
 from risk.models.switch import GLOBAL_SCOPE, KillSwitchEvent, ReleaseRequest
 from risk.models.watch import BrokerFault, Correlation, LimitBreach, RiskReading
 
@@ -18,6 +19,7 @@ __all__ = [
     "Limit",
     "LimitBreach",
     "LimitChange",
+    "LimitOverride",
     "ReleaseRequest",
     "RestrictedInstrument",
     "RiskReading",

@@ -19,6 +19,9 @@ class Decision(models.Model):
     outcome = models.CharField(max_length=8, choices=DecisionOutcome.choices)
     codes = models.CharField(max_length=400, blank=True, default="", help_text="codes of the denials, comma between")
     denials = models.JSONField(default=list)
+    warnings = models.JSONField(
+        default=list, blank=True, db_default=[], help_text="soft limits that an accepted order has passed"
+    )
     case = models.JSONField()
     market_at = models.DateTimeField(help_text="market time")
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())

@@ -5,6 +5,7 @@ from django.db.models import Q
 
 from marketdata.models import Instrument
 from risk.limits import LIMITS
+from risk.models.overrides import LimitOverride
 from risk.models.reasons import REASON_LENGTH
 
 
@@ -37,6 +38,14 @@ class LimitChange(models.Model):
     old_value = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
     new_value = models.DecimalField(
         max_digits=20, decimal_places=8, null=True, blank=True, help_text="empty when the override was removed"
+    )
+    override = models.ForeignKey(
+        LimitOverride,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="changes",
+        help_text="the override that begins or ends with this change",
     )
     operator = models.CharField(max_length=150)
     reason = models.TextField()

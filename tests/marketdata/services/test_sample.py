@@ -49,3 +49,12 @@ def test_an_operators_correction_of_an_action_survives_another_import(lake: BarL
 def test_a_symbol_outside_the_sample_is_refused(lake: BarLake) -> None:
     with pytest.raises(MarketDataError, match="XX not in the sample: AAPL, FB"):
         import_sample(wall_now=WALL, symbols=["XX"])
+
+
+def test_the_samples_names_have_sectors_and_a_persons_word_stays(lake: BarLake) -> None:
+    Instrument.objects.create(symbol="IBM", sector="Services")
+    import_sample(wall_now=WALL, symbols=["AAPL", "IBM"])
+    assert dict(Instrument.objects.values_list("symbol", "sector")) == {
+        "AAPL": "Information Technology",
+        "IBM": "Services",
+    }
