@@ -13,14 +13,28 @@ from execution.models.paper import (
     PaperVenue,
 )
 from execution.models.positions import Position, PositionAdjustment
+from execution.models.reconciliation import (
+    Break,
+    CashActivity,
+    Correction,
+    ForcedCompletion,
+    InferredFill,
+    ReconciliationRun,
+    Supersession,
+)
 
 __all__ = [
     "Account",
     "AccountDay",
+    "Break",
     "BrokerLink",
     "BrokerMessage",
+    "CashActivity",
     "CashEntry",
+    "Correction",
     "Fill",
+    "ForcedCompletion",
+    "InferredFill",
     "Order",
     "OrderEvent",
     "PaperCorporateAction",
@@ -31,7 +45,9 @@ __all__ = [
     "PaperVenue",
     "Position",
     "PositionAdjustment",
+    "ReconciliationRun",
     "RefusedReport",
     "Strategy",
     "StrategyDay",
+    "Supersession",
 ]

@@ -30,6 +30,13 @@ class Account(models.Model):
         PENDING = "pending", "not yet reconciled since the start"
         CLEAN = "clean", "agrees with the broker"
         BROKEN = "broken", "differs from the broker"
+        FORCED = "forced", "may trade by two people's word"
+
+    class Strangers(models.TextChoices):
+        """What happens to orders and positions at the broker that nobody of ours wanted; none is ever canceled."""
+
+        ADOPT = "adopt", "taken into the book under EXTERNAL"
+        QUARANTINE = "quarantine", "refused, and the account is closed"
 
     name = models.CharField(max_length=64, unique=True)
     mode = models.CharField(max_length=16, choices=Mode.choices)
@@ -43,6 +50,18 @@ class Account(models.Model):
         max_length=8, choices=Reconciliation.choices, default=Reconciliation.PENDING, db_default="pending"
     )
     reconciled_at = models.DateTimeField(null=True, blank=True)
+    strangers = models.CharField(
+        max_length=10,
+        choices=Strangers.choices,
+        default=Strangers.ADOPT,
+        db_default="adopt",
+        help_text="what happens to orders and positions at the broker that nobody of ours wanted",
+    )
+    activities_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="market time at the broker up to which fees, dividends and transfers are known",
+    )
     report_cursor = models.BigIntegerField(default=0, help_text="sequence of the last broker report in the book")
     rate_window_at = models.DateTimeField(null=True, blank=True, help_text="market minute of the order rate counter")
     rate_window_count = models.PositiveIntegerField(default=0)
@@ -55,8 +74,10 @@ class Account(models.Model):
             ),
             models.CheckConstraint(name="account_kind_known", condition=Q(kind__in=["desk", "replay"])),
             models.CheckConstraint(
-                name="account_reconciliation_known", condition=Q(reconciliation__in=["pending", "clean", "broken"])
+                name="account_reconciliation_known",
+                condition=Q(reconciliation__in=["pending", "clean", "broken", "forced"]),
             ),
+            models.CheckConstraint(name="account_strangers_known", condition=Q(strangers__in=["adopt", "quarantine"])),
             models.CheckConstraint(
                 name="account_margin_multiplier_range",
                 condition=Q(margin_multiplier__gte=1) & Q(margin_multiplier__lte=4),

@@ -50,18 +50,28 @@ class CashEntry(models.Model):
     """One movement of cash; the account's cash is their sum."""
 
     class Kind(models.TextChoices):
-        DEPOSIT = "deposit", "deposit or withdrawal"
+        DEPOSIT = "deposit", "deposit, in cash or in kind"
+        WITHDRAWAL = "withdrawal", "withdrawal"
         TRADE = "trade", "bought or sold"
         FEE = "fee", "commission or fee"
         DIVIDEND = "dividend", "dividend"
+        INTEREST = "interest", "interest"
+        OTHER = "other", "told by the broker in words of its own"
+
+    TRANSFERS = (Kind.DEPOSIT, Kind.WITHDRAWAL)
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="cash_entries", db_index=False)
     strategy = models.ForeignKey(
         Strategy, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     fill = models.ForeignKey(Fill, null=True, blank=True, on_delete=models.PROTECT, related_name="cash_entries")
-    kind = models.CharField(max_length=8, choices=Kind.choices)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
     amount = AmountField(help_text="account currency, positive when cash comes in")
+    base_amount = AmountField(
+        null=True,
+        blank=True,
+        help_text="of a transfer in kind: its value at the market, by which the base of the day's loss moves",
+    )
     reference = models.CharField(max_length=96, help_text="what makes the entry happen once")
     trading_date = models.DateField()
     market_at = models.DateTimeField()
@@ -78,15 +88,28 @@ class CashEntry(models.Model):
                 name="cashentry_fill_once", fields=["fill", "kind"], condition=Q(fill__isnull=False)
             ),
             models.CheckConstraint(
-                name="cashentry_kind_known", condition=Q(kind__in=["deposit", "trade", "fee", "dividend"])
+                name="cashentry_kind_known",
+                condition=Q(kind__in=["deposit", "withdrawal", "trade", "fee", "dividend", "interest", "other"]),
             ),
             models.CheckConstraint(
                 name="cashentry_trade_has_fill",
-                condition=Q(kind__in=["trade", "fee"], fill__isnull=False)
-                | Q(kind__in=["deposit", "dividend"], fill__isnull=True),
+                condition=Q(kind="trade", fill__isnull=False)
+                | Q(kind="fee")
+                | Q(kind__in=["deposit", "withdrawal", "dividend", "interest", "other"], fill__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="cashentry_base_is_of_transfer",
+                condition=Q(base_amount__isnull=True) | Q(kind__in=["deposit", "withdrawal"]),
             ),
         )
-        indexes = (models.Index(name="cashentry_by_date", fields=["account", "trading_date"]),)
+        indexes = (
+            models.Index(name="cashentry_by_date", fields=["account", "trading_date"]),
+            models.Index(
+                name="cashentry_transfers",
+                fields=["account", "trading_date"],
+                condition=Q(kind__in=["deposit", "withdrawal"]),
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount.normalize():f}"

@@ -33,6 +33,8 @@ def open_account(
             "account_number": account_number or name,
             "reconciliation": Account.Reconciliation.CLEAN if empty else Account.Reconciliation.PENDING,
             "reconciled_at": wall_now if empty else None,
+            # Nobody else trades at our own exchange: what is there and not in the book is a failure of ours.
+            "strangers": Account.Strangers.QUARANTINE if empty else Account.Strangers.ADOPT,
         },
     )
     if not created:

@@ -35,6 +35,8 @@ class Origin(TextChoices):
     COMMAND = "command", "command line"
     FLATTEN = "flatten", "closing under the kill switch"
     REDUCTION = "reduction", "automatic reduction"
+    EXTERNAL = "external", "somebody else at the broker"
+    CORRECTION = "correction", "correction of an execution"
 
 
 AUCTIONS = frozenset({TimeInForce.OPG.value, TimeInForce.CLS.value})
