@@ -5,10 +5,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
+from django.db.models import BigIntegerField, Max, QuerySet
+from django.db.models.functions import Coalesce
 
 from risk.limits import LIMITS, LimitBook, LimitRow
 from risk.models import GLOBAL_SCOPE, BreakerEvent, KillSwitchEvent, Limit, LimitChange
-from risk.states import BreakerState
+from risk.states import BreakerState, SwitchLevel
+from risk.stops import StopScopes, strongest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class KillSwitchStatus:
     reason: str = ""
     source: str = ""
     at: datetime | None = None
+    level: SwitchLevel = SwitchLevel.ACTIVE
+    event_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +42,77 @@ class BreakerStatus:
     quiet_until: datetime | None
 
 
+def engages_in_force(scope: str) -> QuerySet[KillSwitchEvent]:
+    """Return the engages of the scope that no release has taken back, newest first."""
+    releases = KillSwitchEvent.objects.filter(scope=scope, engaged=False)
+    upto = releases.aggregate(upto=Max(Coalesce("releases", "id", output_field=BigIntegerField())))["upto"]
+    return KillSwitchEvent.objects.filter(scope=scope, engaged=True, id__gt=upto or 0).order_by("-id")
+
+
 def newest_kill_event(scope: str) -> KillSwitchEvent | None:
-    """Return the event in force for the scope."""
-    return KillSwitchEvent.objects.filter(scope=scope).order_by("-id").first()
+    """Return the event that says where the scope stands: the newest engage in force, else the newest of all."""
+    held = engages_in_force(scope).first()
+    return held or KillSwitchEvent.objects.filter(scope=scope).order_by("-id").first()
+
+
+def level_of(scope: str) -> SwitchLevel:
+    """Return the level in force for the scope itself; `global` without a row is halted."""
+    held = strongest(engages_in_force(scope).values_list("level", flat=True))
+    if held == SwitchLevel.ACTIVE and scope == GLOBAL_SCOPE and newest_kill_event(scope) is None:
+        return SwitchLevel.HALTED
+    return held
 
 
 def is_engaged(scope: str) -> bool:
-    """Tell whether the scope is stopped; for `global` a missing row means yes."""
-    event = newest_kill_event(scope)
-    return scope == GLOBAL_SCOPE if event is None else event.engaged
+    """Tell whether the scope is stopped at all; for `global` a missing row means yes."""
+    return level_of(scope) != SwitchLevel.ACTIVE
+
+
+# One row per scope ever touched: the newest engage in force, else the newest release; with the strongest level of all
+# engages in force.
+STATUS = """
+WITH upto AS (
+    SELECT scope, max(CASE WHEN engaged THEN 0 ELSE coalesce(releases, id) END) AS id
+    FROM risk_killswitchevent GROUP BY scope
+), held AS (
+    SELECT e.scope, array_agg(DISTINCT e.level) AS levels, max(e.id) AS id
+    FROM risk_killswitchevent e JOIN upto u ON u.scope = e.scope
+    WHERE e.engaged AND e.id > u.id GROUP BY e.scope
+), shown AS (
+    SELECT scope, coalesce(max(id) FILTER (WHERE held), max(id)) AS id
+    FROM (SELECT e.scope, e.id, h.id = e.id AS held FROM risk_killswitchevent e LEFT JOIN held h ON h.scope = e.scope) s
+    GROUP BY scope
+)
+SELECT e.*, h.levels AS levels FROM risk_killswitchevent e
+JOIN shown s ON s.id = e.id LEFT JOIN held h ON h.scope = e.scope ORDER BY e.scope
+"""
 
 
 def kill_switch_status() -> list[KillSwitchStatus]:
     """Return the state of every scope ever touched, `global` first and always there. One query."""
-    newest = KillSwitchEvent.objects.order_by("scope", "-id").distinct("scope")
-    found = {
-        event.scope: KillSwitchStatus(
+    found = {}
+    for event in KillSwitchEvent.objects.raw(STATUS):
+        levels: list[str] = vars(event)["levels"] or []
+        found[event.scope] = KillSwitchStatus(
             scope=event.scope,
-            engaged=event.engaged,
+            engaged=bool(levels),
+            level=strongest(levels),
             operator=event.operator,
             second_operator=event.second_operator,
             reason=event.reason,
             source=event.source,
             at=event.at,
+            event_id=event.pk,
         )
-        for event in newest
-    }
-    missing = KillSwitchStatus(scope=GLOBAL_SCOPE, engaged=True, reason="no state is stored: counts as engaged")
+    missing = KillSwitchStatus(
+        scope=GLOBAL_SCOPE, engaged=True, level=SwitchLevel.HALTED, reason="no state is stored: counts as engaged"
+    )
     return [found.pop(GLOBAL_SCOPE, missing), *found.values()]
+
+
+def stop_scopes() -> StopScopes:
+    """Return every engaged scope with its level. One query."""
+    return StopScopes({status.scope: status.level for status in kill_switch_status() if status.engaged})
 
 
 def newest_breaker_event(scope: str) -> BreakerEvent | None:
@@ -128,4 +176,5 @@ def default_limits() -> dict[str, Decimal]:
     values = {name: definition.default for name, definition in LIMITS.items()}
     values["max_position_quantity"] = Decimal(settings.MAX_POSITION_SIZE)
     values["max_price_age_seconds"] = Decimal(settings.DATA_FRESHNESS_MINUTES * 60)
+    values["max_feed_age_seconds"] = values["max_price_age_seconds"]
     return values
