@@ -1,4 +1,4 @@
-"""What the console itself remembers: keys of programs that use the API."""
+"""What the console itself remembers: keys of programs that use the API, and signatures that were used."""
 
 from django.conf import settings
 from django.db import models
@@ -50,3 +50,17 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.token_id}, {self.scope})"
+
+
+class SeenSignature(models.Model):
+    """A signature under which something was accepted, once. Rows go when they are too old to be accepted anyway."""
+
+    digest = models.CharField(max_length=DIGEST_LENGTH, help_text="the signature itself, hexadecimal")
+    at = models.DateTimeField(help_text="wall time it was accepted")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(name="seensignature_once", fields=["digest"]),)
+        indexes = (models.Index(name="seensignature_by_time", fields=["at"]),)
+
+    def __str__(self) -> str:
+        return f"{self.digest[:8]}… at {self.at:%Y-%m-%d %H:%M:%S}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import Broker, BrokerNotConfigured
@@ -14,6 +15,15 @@ from execution.models.accounts import Account
 if TYPE_CHECKING:
     from execution.brokers.alpaca import AlpacaBroker, AlpacaConfiguration
     from execution.brokers.alpaca.line import Line
+    from execution.services.updates import Update
+
+
+class FrameReader(Protocol):
+    """Reads what a broker pushes; None for what is no news. Nothing makes it raise."""
+
+    def __call__(self, raw: str | bytes, *, received_at: datetime) -> Update | None:
+        """Return what a frame tells; `received_at` stands in for a missing time."""
+        ...
 
 
 def broker_for(account: Account) -> Broker:
@@ -54,6 +64,18 @@ def alpaca_broker_for(account: Account) -> AlpacaBroker:
     from execution.services.inbox import reports_since
 
     return AlpacaBroker(_line_of(configuration_of(account.mode)), reports=partial(reports_since, account.pk))
+
+
+def frame_reader_for(mode: str) -> FrameReader:
+    """Return what reads the frames of the mode's broker.
+
+    :raises BrokerNotConfigured: the mode's broker is in this house, and pushes nothing
+    """
+    if mode not in NETWORK_MODES:
+        raise BrokerNotConfigured(f"mode {mode}: its broker pushes nothing", code="nothing_pushed")
+    from execution.brokers.alpaca.events import read_frame
+
+    return read_frame
 
 
 @cache

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from ops_console.admin import log, queue, tokens
+from ops_console.admin import log, queue, signatures, tokens
 
-__all__ = ["log", "queue", "tokens"]
+__all__ = ["log", "queue", "signatures", "tokens"]
 
 admin.site.site_header = admin.site.site_title = "Portcullis"
 admin.site.index_title = "Administration"

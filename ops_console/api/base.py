@@ -66,8 +66,7 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let the request pass, or raise the problem that says why not."""
-        self.format_kwarg = None
-        request.accepted_renderer, request.accepted_media_type = RENDERER, RENDERER.media_type
+        self.accept(request)
         spend(Rate.ADDRESS, client_address(request.META))
         method = "GET" if request.method == "HEAD" else str(request.method)
         if not hasattr(self, method.lower()) or method not in self.scopes:
@@ -75,6 +74,11 @@ class ApiView(APIView):
         self.perform_authentication(request)
         caller = require_scope(_caller(request), self.scopes[method])
         spend(self.rates.get(method, Rate.READS if method == "GET" else Rate.CONTROLS), caller.key)
+
+    def accept(self, request: Request) -> None:
+        """Choose the renderer: there is one."""
+        self.format_kwarg = None
+        request.accepted_renderer, request.accepted_media_type = RENDERER, RENDERER.media_type
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         """Every failure becomes a problem."""

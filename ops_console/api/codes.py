@@ -13,6 +13,7 @@ class ProblemCode(TextChoices):
     NOT_AUTHENTICATED = "NOT_AUTHENTICATED", "A token or a session is needed"
     INVALID_TOKEN = "INVALID_TOKEN", "The token opens nothing"
     CSRF_FAILED = "CSRF_FAILED", "The session's CSRF token is missing or wrong"
+    INVALID_SIGNATURE = "INVALID_SIGNATURE", "The signature is missing, wrong or too old"
     SCOPE_MISSING = "SCOPE_MISSING", "The caller's scope does not allow this"
     SECOND_OPERATOR_REQUIRED = "SECOND_OPERATOR_REQUIRED", "Another operator has to approve"
     NOT_FOUND = "NOT_FOUND", "There is nothing here"
@@ -22,6 +23,9 @@ class ProblemCode(TextChoices):
     ORDER_NOT_REPLACEABLE = "ORDER_NOT_REPLACEABLE", "The order takes no such terms now"
     POSITION_FLAT = "POSITION_FLAT", "There is nothing to close"
     ALREADY_IN_STATE = "ALREADY_IN_STATE", "It is already so"
+    SIGNATURE_USED = "SIGNATURE_USED", "The same signed request was accepted before"
+    ALERT_OVER = "ALERT_OVER", "The alert is over"
+    NOTHING_PUSHED = "NOTHING_PUSHED", "The desk's broker pushes nothing"
     REQUEST_NOT_PENDING = "REQUEST_NOT_PENDING", "The request was decided before or has expired"
     RUN_CONFLICT = "RUN_CONFLICT", "The run cannot be started now"
     CONTENT_TOO_LARGE = "CONTENT_TOO_LARGE", "The body is too large"
@@ -42,6 +46,7 @@ STATUSES: dict[ProblemCode, int] = {
     ProblemCode.NOT_AUTHENTICATED: 401,
     ProblemCode.INVALID_TOKEN: 401,
     ProblemCode.CSRF_FAILED: 403,
+    ProblemCode.INVALID_SIGNATURE: 403,
     ProblemCode.SCOPE_MISSING: 403,
     ProblemCode.SECOND_OPERATOR_REQUIRED: 403,
     ProblemCode.NOT_FOUND: 404,
@@ -51,6 +56,9 @@ STATUSES: dict[ProblemCode, int] = {
     ProblemCode.ORDER_NOT_REPLACEABLE: 409,
     ProblemCode.POSITION_FLAT: 409,
     ProblemCode.ALREADY_IN_STATE: 409,
+    ProblemCode.SIGNATURE_USED: 409,
+    ProblemCode.ALERT_OVER: 409,
+    ProblemCode.NOTHING_PUSHED: 409,
     ProblemCode.REQUEST_NOT_PENDING: 409,
     ProblemCode.RUN_CONFLICT: 409,
     ProblemCode.CONTENT_TOO_LARGE: 413,

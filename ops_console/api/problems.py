@@ -16,6 +16,7 @@ from marketdata.errors import FeedMissingError
 from ops_console.api.codes import STATUSES, FieldError, ProblemCode, shown
 from risk import errors as risk_errors
 from risk.types import Denial, DenialCode
+from trading.kept_connection import note_failure
 
 MEDIA_TYPE = "application/problem+json"
 REFERENCE = "/api/v1/docs/#problem-"
@@ -72,8 +73,11 @@ REFUSALS: dict[type[Exception], tuple[ProblemCode, str]] = {
     execution_errors.OrderNotOpen: (ProblemCode.ORDER_NOT_OPEN, ""),
     execution_errors.ReplaceRefused: (ProblemCode.ORDER_NOT_REPLACEABLE, ""),
     risk_errors.InvalidReason: (ProblemCode.INVALID_INPUT, "reason"),
-    risk_errors.InvalidScope: (ProblemCode.INVALID_INPUT, "strategy"),
+    risk_errors.InvalidScope: (ProblemCode.INVALID_INPUT, "scope"),
+    risk_errors.InvalidLevel: (ProblemCode.INVALID_INPUT, "level"),
+    risk_errors.WrongWord: (ProblemCode.INVALID_INPUT, "word"),
     risk_errors.InvalidLimit: (ProblemCode.INVALID_INPUT, "value"),
+    risk_errors.AlertOver: (ProblemCode.ALERT_OVER, ""),
     risk_errors.AlreadyInState: (ProblemCode.ALREADY_IN_STATE, ""),
     risk_errors.RequestNotPending: (ProblemCode.REQUEST_NOT_PENDING, ""),
     risk_errors.SecondOperatorRequired: (ProblemCode.SECOND_OPERATOR_REQUIRED, ""),
@@ -92,6 +96,7 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, (OperationalError, InterfaceError)):
+        note_failure(error)
         log.error("api_database_unavailable", error=type(error).__name__, detail=str(error).strip())
         return Problem(
             ProblemCode.DATABASE_UNAVAILABLE,

@@ -2,7 +2,18 @@
 
 from django.urls import path, re_path
 
-from ops_console.api.views import controls, limits, market, orders, positions, reference, runs, subscriptions
+from ops_console.api.views import (
+    alerts,
+    controls,
+    limits,
+    market,
+    orders,
+    positions,
+    reference,
+    runs,
+    subscriptions,
+    webhooks,
+)
 
 ORDER = r"^v1/orders/(?P<client_order_id>[A-Za-z0-9._:-]{1,128})"
 
@@ -37,6 +48,9 @@ urlpatterns = [
     path("v1/subscriptions", subscriptions.SubscriptionsView.as_view()),
     path("v1/subscriptions/stats", subscriptions.SubscriptionStatsView.as_view()),
     path("v1/subscriptions/<str:symbol>", subscriptions.SubscriptionView.as_view()),
+    path("v1/alerts", alerts.AlertsView.as_view()),
+    path("v1/alerts/<int:alert_id>/acknowledge", alerts.AlertAcknowledgeView.as_view()),
+    path("v1/webhooks/orders", webhooks.OrderWebhookView.as_view()),
     path("v1/schema/", reference.schema),
     path("v1/docs/", reference.docs),
     re_path(r"^", reference.NothingHere.as_view()),

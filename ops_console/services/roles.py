@@ -10,7 +10,7 @@ OUR_APPS = ("marketdata", "signals", "risk", "execution", "trading", "ops_consol
 PEOPLE = Q(content_type__app_label="auth", content_type__model__in=["user", "group"])
 # Acts in the admin, under the names of Django's permissions: the apps that offer them know no roles.
 ACTS: dict[Scope, tuple[str, ...]] = {
-    Scope.TRADE: ("execution.change_order", "risk.add_killswitchevent", "risk.add_breakerevent"),
+    Scope.TRADE: ("execution.change_order", "risk.add_killswitchevent", "risk.add_breakerevent", "risk.change_alert"),
     Scope.RISK: (
         "execution.change_strategy",
         "marketdata.change_feed",
