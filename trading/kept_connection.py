@@ -1,12 +1,21 @@
-"""Spare a request the look whether its database connection is alive, when the one before has just used it."""
+"""What a worker of the API knows of its database connection from the requests before.
 
+That it was alive a moment ago spares a request the look whether it is. That a lock was waited for in vain makes the
+next requests wait less: a worker answers one request at a time, and behind one that waits all others do.
+"""
+
+from contextlib import suppress
 from threading import local
 from time import monotonic
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
+from psycopg.errors import LockNotAvailable
 
 TRUSTED_SECONDS = 1
+SHORT_PATIENCE = "20ms"
+SHORT_SECONDS = 1
+"""So long after the last wait in vain the patience stays short; whoever holds the lock may still do."""
 
 _thread = local()
 
@@ -21,3 +30,27 @@ def trust_recent_use(**_: Any) -> None:
     used_at = getattr(_thread, "used_at", now - TRUSTED_SECONDS)
     connection.health_check_done = now - used_at < TRUSTED_SECONDS  # type: ignore[attr-defined]  # the stubs miss it
     _thread.used_at = now
+    if getattr(_thread, "short_until", now) < now:
+        del _thread.short_until
+        _set_patience("DEFAULT")
+
+
+def note_failure(error: Exception) -> None:
+    """Wait less for locks from now on when this was a wait in vain; call it outside of any transaction.
+
+    Only where requests are answered one after the other: a process of many threads has nobody waiting behind one.
+    """
+    if not isinstance(error.__cause__, LockNotAvailable) or not hasattr(_thread, "used_at"):
+        return
+    is_known = hasattr(_thread, "short_until")
+    _thread.short_until = monotonic() + SHORT_SECONDS
+    if not is_known:
+        _set_patience(f"'{SHORT_PATIENCE}'")
+
+
+def _set_patience(value: str) -> None:
+    # A connection that is gone needs no setting: the next one begins with its own.
+    if connection.connection is None:
+        return
+    with suppress(DatabaseError, InterfaceError), connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {value}")

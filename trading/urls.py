@@ -2,4 +2,5 @@
 
 from django.urls import include, path
 
+handler500 = "ops_console.views.failure.server_error"
 urlpatterns = [path("", include("ops_console.urls"))]
