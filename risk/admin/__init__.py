@@ -2,6 +2,7 @@
 
 from risk.admin.alerts import AlertAdmin
 from risk.admin.limits import LimitAdmin, LimitChangeAdmin, RestrictedInstrumentAdmin
+from risk.admin.releases import ReleaseAdmin
 from risk.admin.state import BreakerEventAdmin, DecisionAdmin, KillSwitchEventAdmin, ReleaseRequestAdmin
 from risk.admin.watch import BrokerFaultAdmin, CorrelationAdmin, LimitBreachAdmin, RiskReadingAdmin
 
@@ -15,6 +16,7 @@ __all__ = [
     "LimitAdmin",
     "LimitBreachAdmin",
     "LimitChangeAdmin",
+    "ReleaseAdmin",
     "ReleaseRequestAdmin",
     "RestrictedInstrumentAdmin",
     "RiskReadingAdmin",

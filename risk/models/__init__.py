@@ -5,6 +5,7 @@ from risk.models.breaker import BreakerEvent
 from risk.models.decisions import Decision
 from risk.models.limits import Limit, LimitChange, RestrictedInstrument
 from risk.models.overrides import LimitOverride
+from risk.models.releases import Release
 from risk.models.switch import GLOBAL_SCOPE, KillSwitchEvent, ReleaseRequest
 from risk.models.watch import BrokerFault, Correlation, LimitBreach, RiskReading
 
@@ -20,6 +21,7 @@ __all__ = [
     "LimitBreach",
     "LimitChange",
     "LimitOverride",
+    "Release",
     "ReleaseRequest",
     "RestrictedInstrument",
     "RiskReading",
