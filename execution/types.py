@@ -63,3 +63,5 @@ class HaltReport:
     cancel_requested: int
     orders: tuple[int, ...] = ()
     failed_accounts: tuple[str, ...] = ()
+    level: str = "halted"
+    """In force in the scope afterwards."""

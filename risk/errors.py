@@ -14,9 +14,21 @@ class InvalidReason(RiskError):
 
 
 class InvalidScope(RiskError):
-    """The scope is not `global`, `strategy:NAME` or `account:NAME`."""
+    """The scope is not `global`, `strategy:NAME`, `symbol:NAME` or `account:NAME`."""
 
     code = "invalid_scope"
+
+
+class InvalidLevel(RiskError):
+    """The level is not one of the ladder, or not below the one in force."""
+
+    code = "invalid_level"
+
+
+class WrongWord(RiskError):
+    """The word that confirms a release is not the scope's."""
+
+    code = "wrong_word"
 
 
 class AlreadyInState(RiskError):

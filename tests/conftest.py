@@ -48,6 +48,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("VAR_DIR", str(REPOSITORY / "var" / "test"))
     os.environ["ENVIRONMENT"] = "test"
     os.environ["LOG_LEVEL"] = "WARNING"
+    os.environ["RELEASE_WAIT_SECONDS"] = "0"  # whose test is about the wait sets it
     os.environ["DJANGO_SETTINGS_MODULE"] = "trading.settings"
 
 

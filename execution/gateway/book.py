@@ -10,6 +10,7 @@ from execution.session_hours import auctions_are_taken
 from marketdata import calendar
 from marketdata.clock import price_age
 from risk.selectors import breaker_state, limit_book
+from risk.stops import StopScopes
 from risk.types import (
     Case,
     Exposure,
@@ -253,13 +254,12 @@ class Book:
         return PriceView(last=last, bid=bid, ask=ask, at=at, age_seconds=age)
 
     def _state(self, intent: OrderIntent, row: ItemRow) -> TradingState:
-        relevant = {"global", self.account.scope, f"strategy:{intent.strategy}"}
-        halted = tuple(sorted(relevant.intersection(row.engaged)))
-        if not row.has_global:
-            halted = ("global", *halted)
+        engaged = StopScopes.read(row.engaged, has_global=row.has_global)
+        stop = engaged.stop_of(account_scope=self.account.scope, strategy=intent.strategy, symbol=intent.symbol)
         breaker = breaker_state(state=row.breaker, quiet_until=row.quiet_until, wall_now=self.wall_now)
         return TradingState(
-            halted_by=halted,
+            halted_by=stop.scopes,
+            halt_level=stop.level.value,
             breaker=breaker.value,
             reconciliation=self.account.reconciliation,
             strategy_enabled=row.strategy_enabled,

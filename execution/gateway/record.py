@@ -102,6 +102,7 @@ def decided(case: Case, book: Book) -> dict[str, Any]:
         "orders_this_minute": case.book.rate_count,
         "state": {
             "halted_by": list(case.state.halted_by),
+            "halt_level": case.state.halt_level,
             "breaker": case.state.breaker,
             "reconciliation": case.state.reconciliation,
         },

@@ -38,8 +38,11 @@ WITH item AS (
            coalesce(sum(open_order_count), 0) AS open_orders, coalesce(sum(reserved_loss), 0) AS reserved_loss
     FROM line GROUP BY GROUPING SETS ((strategy_id), ())
 ), trading_state AS MATERIALIZED (
-    SELECT array(SELECT k.scope FROM (SELECT DISTINCT ON (scope) scope, engaged FROM risk_killswitchevent
-                 WHERE scope = ANY(%(scopes)s::text[]) ORDER BY scope, id DESC) k WHERE k.engaged) AS engaged,
+    SELECT array(SELECT e.level || ' ' || e.scope FROM unnest(%(scopes)s::text[]) s(scope)
+                 CROSS JOIN LATERAL (
+                     SELECT coalesce(max(coalesce(r.releases, r.id)), 0) AS upto FROM risk_killswitchevent r
+                     WHERE r.scope = s.scope AND NOT r.engaged) released
+                 JOIN risk_killswitchevent e ON e.scope = s.scope AND e.engaged AND e.id > released.upto) AS engaged,
            EXISTS (SELECT 1 FROM risk_killswitchevent WHERE scope = 'global') AS has_global,
            (SELECT coalesce(max(id), 0) FROM risk_limitchange) AS limits_version,
            (SELECT equity FROM execution_accountday WHERE account_id = %(account)s AND date < %(day)s::date

@@ -39,11 +39,16 @@ def read_items(book: Book, intents: Sequence[OrderIntent], keys: Sequence[str]) 
     """Read all that the gate needs to know about every intent, in one statement."""
     account = book.account
     strategies = {intent.strategy for intent in intents}
+    symbols = {intent.symbol for intent in intents}
     parameters = {
         "account": account.id,
         "feed": account.feed_id,
         "account_scope": account.scope,
-        "scopes": ["global", account.scope, *(f"strategy:{name}" for name in sorted(strategies))],
+        "scopes": [
+            *("global", account.scope),
+            *(f"strategy:{name}" for name in sorted(strategies)),
+            *(f"symbol:{name}" for name in sorted(symbols)),
+        ],
         "day": book.day,
         "week": book.day - timedelta(days=book.day.weekday()),
         "symbols": [intent.symbol for intent in intents],

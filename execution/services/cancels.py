@@ -1,5 +1,6 @@
 """Ask for cancels. What was never sent is canceled here and now; what the broker may hold is asked for."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
@@ -13,6 +14,7 @@ from execution.services.journal import Journal
 from execution.services.waking import wake_dispatcher
 from execution.states import OPEN, OrderStatus
 
+Choose = Callable[[Journal, list[Order]], list[Order]]
 OPERATOR = OrderEvent.Source.OPERATOR
 CANCELABLE = {OrderStatus.SUBMITTED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_REPLACE}
 
@@ -42,12 +44,13 @@ def request_cancel(*, order: Order, operator: str, wall_now: datetime, reason: s
 
 
 def cancel_open_orders(
-    *, orders: Q, account: Account, operator: str, wall_now: datetime, reason: str = ""
+    *, orders: Q, account: Account, operator: str, wall_now: datetime, reason: str = "", choose: Choose | None = None
 ) -> tuple[int, int, tuple[int, ...]]:
     """Cancel every open order of the account that matches; cancels are never refused by the kill switch.
 
-    Returns how many were canceled before they were sent, how many the dispatcher has to cancel at the broker, and the
-    ids of both. A match of one that is being replaced is one of both. Locks: orders (by pk), positions.
+    `choose` picks from them once they are locked. Returns how many were canceled before they were sent, how many the
+    dispatcher has to cancel at the broker, and the ids of both. A match of one that is being replaced is one of both.
+    Locks: orders (by pk), positions.
     """
     with transaction.atomic():
         matching = orders & Q(account_id=account.pk, status__in=sorted(OPEN))
@@ -58,6 +61,8 @@ def cancel_open_orders(
         )
         # Some have ended while their lock was waited for, and the other of a pair may be over.
         still_open = [order for order in journal.orders.values() if order.status in OPEN]
+        if choose is not None:
+            still_open = choose(journal, still_open)
         canceled = _cancel_all(journal, still_open, operator, reason)
         journal.save()
         if canceled:

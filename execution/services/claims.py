@@ -14,9 +14,10 @@ from execution.services.journal import Journal
 from execution.services.refusals import MOST, refused_too_often
 from execution.states import OrderStatus
 from marketdata import calendar
-from risk.selectors import breaker_status, kill_switch_status
+from risk.selectors import breaker_status, stop_scopes
 from risk.states import BreakerState
-from risk.types import DenialCode, OrderType, TimeInForce
+from risk.stops import StopScopes
+from risk.types import DenialCode, OrderType, Origin, TimeInForce
 
 DISPATCH = OrderEvent.Source.DISPATCH
 ACTOR = "dispatcher"
@@ -105,23 +106,27 @@ class _Stops:
 
     def __init__(
         self,
-        halted: frozenset[str] = frozenset(),
+        engaged: StopScopes | None = None,
         breaker: BreakerState = BreakerState.OPEN,
         *,
+        account_scope: str = "",
         blocked: bool = False,
         is_remote: bool = False,
     ) -> None:
-        self._halted = halted
+        self._engaged = engaged or StopScopes({})
         self._breaker = breaker
+        self._account_scope = account_scope
         self._blocked = blocked
         self._is_remote = is_remote
 
     def refusal(self, journal: Journal, order: Order) -> tuple[str, str] | None:
         """Return the code and message that keep the order from being sent."""
-        scopes = self._halted & {"global", f"strategy:{order.strategy.name}", "account"}
-        if scopes:
-            return DenialCode.KILL_SWITCH.value, f"the kill switch was engaged before it was sent ({min(scopes)})"
         reduces = _reduces(journal.position(order), order)
+        stop = self._engaged.stop_of(
+            account_scope=self._account_scope, strategy=order.strategy.name, symbol=order.instrument.symbol
+        )
+        if not stop.lets_pass(reduces=reduces, closes=order.origin == Origin.FLATTEN and order.reduce_only):
+            return DenialCode.KILL_SWITCH.value, f"the kill switch was engaged before it was sent ({stop.scopes[0]})"
         if self._breaker != BreakerState.OPEN and not reduces:
             return DenialCode.CIRCUIT_BREAKER.value, f"the breaker was {self._breaker} before it was sent"
         if self._blocked and not reduces:
@@ -141,8 +146,12 @@ def _reduces(position: Position, order: Order) -> bool:
 
 
 def _stops(account: Account, wall_now: datetime) -> _Stops:
-    engaged = {status.scope for status in kill_switch_status() if status.engaged}
-    scopes = frozenset("account" if scope == account.scope else scope for scope in engaged)
     blocked = BrokerLink.objects.filter(account=account, trading_blocked=True).exists()
     is_remote = account.mode in NETWORK_MODES
-    return _Stops(scopes, breaker_status(account.scope, wall_now).state, blocked=blocked, is_remote=is_remote)
+    return _Stops(
+        stop_scopes(),
+        breaker_status(account.scope, wall_now).state,
+        account_scope=account.scope,
+        blocked=blocked,
+        is_remote=is_remote,
+    )

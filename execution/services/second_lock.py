@@ -15,8 +15,8 @@ from execution.brokers.base import Broker, BrokerError
 from execution.crashpoints import Point, crashpoint
 from execution.models import Account, BrokerLink
 from execution.services.broker_link import link_of
-from risk.models import GLOBAL_SCOPE
-from risk.selectors import is_engaged
+from risk.selectors import stop_scopes
+from risk.stops import LADDER, Cancels
 
 log = structlog.get_logger(__name__)
 CHECK_EVERY = timedelta(seconds=30)
@@ -32,7 +32,7 @@ def keep_second_lock(*, account: Account, broker: Broker, wall_now: datetime) ->
     """
     if account.mode not in NETWORK_MODES:
         return False
-    wanted = is_engaged(GLOBAL_SCOPE) or is_engaged(account.scope)
+    wanted = LADDER[stop_scopes().level_of_account(account.scope)].cancels == Cancels.EVERYTHING
     link = link_of(account)
     if not _due(link, wanted, wall_now):
         return False

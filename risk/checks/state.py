@@ -1,15 +1,24 @@
 """May anything be sent at all: kill switch, breaker, reconciliation, strategy."""
 
-from risk.states import BreakerState
-from risk.types import Case, Denial, DenialCode
+from risk.states import BreakerState, SwitchLevel
+from risk.stops import Stop
+from risk.types import Case, Denial, DenialCode, Origin
 
 
 def check_kill_switch(case: Case) -> Denial | None:
-    """Deny everything while a kill switch that covers the order is engaged; cancels do not pass here."""
-    if not case.state.halted_by:
+    """Deny what the strongest level of the engaged switches that cover the order stops; cancels do not pass here.
+
+    `reducing` lets orders pass that reduce, `flattening` those of a flatten procedure alone, `halted` none.
+    """
+    state, intent = case.state, case.intent
+    if not state.halted_by:
         return None
-    scopes = ", ".join(case.state.halted_by)
-    return Denial(DenialCode.KILL_SWITCH, f"the kill switch is engaged ({scopes})", limit="off", observed=scopes)
+    stop = Stop(SwitchLevel(state.halt_level), state.halted_by)
+    if stop.lets_pass(reduces=case.reduces, closes=intent.origin == Origin.FLATTEN and intent.reduce_only):
+        return None
+    scopes = ", ".join(state.halted_by)
+    more = ": only orders that reduce a position pass" if state.halt_level == SwitchLevel.REDUCING else ""
+    return Denial(DenialCode.KILL_SWITCH, f"the kill switch is engaged ({scopes}){more}", limit="off", observed=scopes)
 
 
 def check_breaker(case: Case) -> Denial | None:

@@ -10,7 +10,11 @@ GLOBAL_SCOPE = "global"
 
 
 class KillSwitchEvent(models.Model):
-    """One turn of the kill switch, append-only; per scope the newest counts, and none for `global` means engaged."""
+    """One turn of the kill switch, append-only; none for `global` means engaged.
+
+    A scope is engaged while an engage is newer than what its releases name: one that a release has not seen outlives
+    it, whichever of the two commits first. Of the engages in force the strongest level counts.
+    """
 
     class Source(models.TextChoices):
         CONSOLE = "console", "console"
@@ -34,6 +38,9 @@ class KillSwitchEvent(models.Model):
     reason = models.TextField()
     source = models.CharField(max_length=12, choices=Source.choices)
     at = models.DateTimeField(help_text="wall time")
+    releases = models.BigIntegerField(
+        null=True, blank=True, help_text="of a release: the last engage it takes back; those after it stay in force"
+    )
 
     class Meta:
         ordering = ("-id",)
@@ -52,6 +59,9 @@ class KillSwitchEvent(models.Model):
                 name="killswitch_level_known",
                 condition=Q(engaged=False)
                 | Q(level__in=[SwitchLevel.REDUCING, SwitchLevel.HALTED, SwitchLevel.FLATTENING]),
+            ),
+            models.CheckConstraint(
+                name="killswitch_only_releases_release", condition=Q(engaged=False) | Q(releases__isnull=True)
             ),
             models.CheckConstraint(
                 name="killswitch_release_needs_two",
@@ -73,6 +83,10 @@ class ReleaseRequest(models.Model):
     reason = models.TextField()
     requested_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    event_id = models.BigIntegerField(default=0, help_text="the last engage it would release; 0 when none is stored")
+    to_level = models.CharField(
+        max_length=10, choices=SwitchLevel.choices, default=SwitchLevel.ACTIVE, help_text="what is to be in force then"
+    )
     state = models.CharField(max_length=8, choices=ReleaseState.choices, default=ReleaseState.PENDING)
     decided_by = models.CharField(max_length=150, blank=True, default="")
     decided_at = models.DateTimeField(null=True, blank=True)
@@ -82,6 +96,10 @@ class ReleaseRequest(models.Model):
         constraints = (
             models.UniqueConstraint(name="releaserequest_one_pending", fields=["scope"], condition=Q(state="pending")),
             models.CheckConstraint(name="releaserequest_reason_length", condition=REASON_LENGTH),
+            models.CheckConstraint(
+                name="releaserequest_goes_down",
+                condition=Q(to_level__in=[SwitchLevel.ACTIVE, SwitchLevel.REDUCING, SwitchLevel.HALTED]),
+            ),
             models.CheckConstraint(name="releaserequest_state_known", condition=Q(state__in=ReleaseState.values)),
             models.CheckConstraint(
                 name="releaserequest_other_person",

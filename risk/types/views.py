@@ -132,9 +132,14 @@ class PortfolioSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingState:
-    """Kill switch scopes engaged for this order, breaker and reconciliation, as read under the lock."""
+    """Kill switch scopes engaged for this order and the strongest of their levels, breaker and reconciliation.
+
+    As read under the lock.
+    """
 
     halted_by: tuple[str, ...]
     breaker: str
     reconciliation: str
     strategy_enabled: bool
+    halt_level: str = "halted"
+    """Means something only while a scope is engaged."""
