@@ -20,6 +20,7 @@ from execution.crashpoints import Point, crashpoint
 from execution.models import Order, OrderEvent
 from execution.services import legs, successors
 from execution.services.booking import learn_broker_id
+from execution.services.broker_faults import note_errors
 from execution.services.claims import ACTOR, DISPATCH
 from execution.services.journal import Journal
 from execution.states import OrderStatus
@@ -56,6 +57,9 @@ def record_answers(
             counts[record_answer(journal, order, answer)] += 1
             pairs.follow_cancel(order)
             pairs.settle(order)
+        failed = [answer for answer in settled if isinstance(answer, BrokerUnavailable | BrokerOutcomeUnknown)]
+        if failed:
+            note_errors(orders[0].account_id, failed, wall_now=wall_now)
         crashpoint(Point.ANSWERS_BEFORE_SAVE)
         journal.save()
         crashpoint(Point.ANSWERS_BEFORE_COMMIT)

@@ -8,6 +8,7 @@ from execution.brokers.base import Broker, BrokerError, BrokerRejected, BrokerUn
 from execution.crashpoints import Point, crashpoint
 from execution.models import Account, Order
 from execution.services import successors
+from execution.services.broker_faults import note_errors
 from execution.services.cancel_turns import Turns
 from execution.states import OrderStatus
 
@@ -66,6 +67,7 @@ def _send_cancel(broker: Broker, order: Order, *, wall_now: datetime, market_at:
         # Otherwise the order is over at the broker, and its report says how it ended.
     except BrokerError as error:
         log.warning("cancel_not_sent", order_id=order.pk, reason=error.reason)
+        note_errors(order.account_id, [error], wall_now=wall_now)
         if isinstance(error, BrokerUnreachable):
             raise
         return False

@@ -19,6 +19,7 @@ from django.db.models import Q
 from execution import reservation
 from execution.errors import IllegalTransition
 from execution.models import Account, CashEntry, Fill, Order, OrderEvent, Position
+from execution.services.broker_faults import note_rejects
 from execution.services.bulk import write_back
 from execution.services.refusals import note_refusal
 from execution.signals import orders_changed, positions_changed
@@ -178,6 +179,7 @@ class Journal:
         write_back(orders, ORDER_FIELDS)
         write_back(positions, POSITION_FIELDS)
         OrderEvent.objects.bulk_create(self.events)
+        note_rejects(self.events, wall_now=self.wall_now)
         Fill.objects.bulk_create(self.fills)
         CashEntry.objects.bulk_create(self.cash)
         self._announce(orders, positions)
