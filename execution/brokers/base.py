@@ -117,6 +117,19 @@ class BrokerOrder:
     reason: str = ""
     role: str = ""
     legs: tuple[BrokerOrder, ...] = ()
+    terms: OrderTerms | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderTerms:
+    """What an order asks for, as far as a broker tells it with its view of the order; empty is not told."""
+
+    order_type: str = ""
+    time_in_force: str = ""
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    extended_hours: bool = False
+    submitted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +181,22 @@ class BrokerAccount:
     suspended: bool | None = None
     account_id: str = ""
     key_fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerActivity:
+    """Cash that moved without a trade: a fee, interest, a dividend, a transfer; negative went out.
+
+    `kind` is the broker's word, `means` the ledger's: fee, interest, dividend, deposit, withdrawal or other.
+    """
+
+    activity_id: str
+    kind: str
+    means: str
+    amount: Decimal
+    at: datetime
+    symbol: str = ""
+    description: str = ""
 
 
 class BrokerError(Exception):
@@ -324,4 +353,26 @@ class Broker(Protocol):
 
     def account(self) -> BrokerAccount:
         """Return cash and state of the account."""
+        ...
+
+    # What reconciliation asks besides
+
+    def order(self, broker_order_id: str) -> BrokerOrder | None:
+        """Return the order of the broker's own id in any state, None when the broker has none."""
+        ...
+
+    def closed_orders(self, *, after: datetime) -> list[BrokerOrder]:
+        """Return every order submitted later than `after` (market time) that may fill no more, oldest first."""
+        ...
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return one position, None when the broker says that there is none; a failure is never an answer."""
+        ...
+
+    def executions_of(self, *, client_order_id: str, broker_order_id: str, since: datetime, wall_now: datetime) -> int:
+        """Bring the order's executions later than `since` among the reports; returns how many were not there."""
+        ...
+
+    def activities(self, *, after: datetime) -> list[BrokerActivity]:
+        """Return cash that no trade moved, later than `after` (market time), oldest first; some may be older."""
         ...

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from execution.brokers.base import (
     BrokerAccount,
+    BrokerActivity,
     BrokerError,
     BrokerOrder,
     BrokerPosition,
@@ -80,6 +81,26 @@ class DryRunBroker:
     def account(self) -> BrokerAccount:
         """Return the starting cash."""
         return BrokerAccount(account_number=f"DRY-RUN-{self.account_name}", cash=self.starting_cash)
+
+    def order(self, broker_order_id: str) -> BrokerOrder | None:
+        """Return None."""
+        return None
+
+    def closed_orders(self, *, after: datetime) -> list[BrokerOrder]:
+        """Return nothing."""
+        return []
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return None."""
+        return None
+
+    def executions_of(self, *, client_order_id: str, broker_order_id: str, since: datetime, wall_now: datetime) -> int:
+        """Return 0."""
+        return 0
+
+    def activities(self, *, after: datetime) -> list[BrokerActivity]:
+        """Return nothing."""
+        return []
 
 
 def refusal() -> BrokerRejected:

@@ -61,9 +61,13 @@ def alpaca_broker_for(account: Account) -> AlpacaBroker:
     """
     # The library takes long to load, and the built-in exchange does not need it.
     from execution.brokers.alpaca import AlpacaBroker, configuration_of
-    from execution.services.inbox import reports_since
+    from execution.services.inbox import reports_since, take_in
 
-    return AlpacaBroker(_line_of(configuration_of(account.mode)), reports=partial(reports_since, account.pk))
+    return AlpacaBroker(
+        _line_of(configuration_of(account.mode)),
+        reports=partial(reports_since, account.pk),
+        tell=partial(take_in, account.pk),
+    )
 
 
 def frame_reader_for(mode: str) -> FrameReader:

@@ -50,6 +50,7 @@ class Control:
             "account": self.change_account,
             "halts": self.halt,
             "bust": self.bust,
+            "cash": self.pay,
             "pump": self.pump,
             "reset": self.reset,
         }
@@ -223,6 +224,16 @@ class Control:
         """POST bust: the venue takes the execution `execution_id` back."""
         body = await _body(request, ("execution_id",))
         self.surface.venue.bust(str(body.get("execution_id", "")))
+        return self._done()
+
+    async def pay(self, request: Request) -> Response:
+        """POST cash: `kind` (CSD, CSW, DIV, FEE, INT), `amount`, perhaps `symbol`; not told where `tell` is false."""
+        body = await _body(request, ("kind", "amount", "symbol", "tell"))
+        tell = body.get("tell", True)
+        if not isinstance(tell, bool):
+            raise malformed("tell", tell, "true or false")
+        amount, symbol = read_number("amount", body.get("amount")), str(body.get("symbol") or "")
+        self.surface.venue.pay(str(body.get("kind")), amount, symbol=symbol, tell=tell)
         return self._done()
 
     # everything

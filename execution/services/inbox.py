@@ -87,6 +87,11 @@ def receive(*, account_id: int, messages: Sequence[Message], wall_now: datetime)
     return rows
 
 
+def take_in(account_id: int, messages: Sequence[Message], wall_now: datetime) -> int:
+    """Store what was not told before; returns how many. Lock: the link."""
+    return len(receive(account_id=account_id, messages=messages, wall_now=wall_now))
+
+
 def reports_since(account_id: int, cursor: int, limit: int) -> list[BrokerReport]:
     """Return at most `limit` reports numbered above `cursor`, ascending; messages that are no reports are left out."""
     rows = BrokerMessage.objects.filter(account_id=account_id, sequence__gt=cursor).exclude(kind="")

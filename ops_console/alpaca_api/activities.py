@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import reduce
 from heapq import merge
 from itertools import islice
+from operator import or_
 from typing import Any
 
 from django.db.models import Q
@@ -24,14 +26,26 @@ from ops_console.alpaca_api.identity import CASH, FILL, ORDER, key_of, uuid_of
 ZERO = Decimal(0)
 DAY = timedelta(days=1)
 Line = tuple[datetime, int, int, Any]  # instant, table, key, row
-KINDS = {CashEntry.Kind.FEE: "FEE", CashEntry.Kind.DIVIDEND: "DIV"}
+KINDS = {
+    CashEntry.Kind.FEE: "FEE",
+    CashEntry.Kind.DIVIDEND: "DIV",
+    CashEntry.Kind.INTEREST: "INT",
+    CashEntry.Kind.OTHER: "MA",
+}
 CASH_KINDS = {
     "FEE": Q(kind=CashEntry.Kind.FEE),
     "DIV": Q(kind=CashEntry.Kind.DIVIDEND),
-    "CSD": Q(kind=CashEntry.Kind.DEPOSIT, amount__gte=0),
-    "CSW": Q(kind=CashEntry.Kind.DEPOSIT, amount__lt=0),
+    "INT": Q(kind=CashEntry.Kind.INTEREST),
+    "MA": Q(kind=CashEntry.Kind.OTHER),
+    "CSD": Q(kind__in=CashEntry.TRANSFERS, amount__gte=0),
+    "CSW": Q(kind__in=CashEntry.TRANSFERS, amount__lt=0),
 }
-TYPES = ("FILL", *CASH_KINDS)
+NEVER_TOLD = (
+    *("CFEE", "DIVCGL", "DIVCGS", "DIVFEE", "DIVFT", "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "INTNRA", "INTTW"),
+    *("CSR", "JNL", "JNLC", "NC", "PTC", "PTR", "REORG", "SC", "SSO", "SSP"),
+)
+"""Types that Alpaca knows and this desk has no rows of: they may be asked for."""
+TYPES = ("FILL", *CASH_KINDS, *NEVER_TOLD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +89,7 @@ def _entries(account: Account, query: ActivityQuery, behind: Line | None) -> Ite
     wanted = [condition for name, condition in CASH_KINDS.items() if not query.types or name in query.types]
     if not wanted:
         return []
-    kinds = Q()
-    for condition in wanted:
-        kinds |= condition
+    kinds = reduce(or_, wanted)
     rows = CashEntry.objects.filter(account=account).filter(kinds)
     rows = rows.filter(_span(query, "market_at"), _behind(query, behind, "market_at", table=1))
     order = ("-trading_date", "-market_at", "-pk") if query.newest_first else ("trading_date", "market_at", "pk")

@@ -9,6 +9,7 @@ from typing import Any
 
 from execution.brokers.base import (
     BrokerAccount,
+    BrokerActivity,
     BrokerError,
     BrokerOrder,
     BrokerPosition,
@@ -59,6 +60,15 @@ class FakeBroker:
     before_cancel: Callable[[str], None] | None = None
     before_find: Callable[[str], None] | None = None
     before_positions: Callable[[], object] | None = None
+    cash: Decimal | None = None
+    """None is: no view of it, whatever the book says."""
+    moved: list[BrokerActivity] = field(default_factory=list)
+    before_look: Callable[[str], object] | None = None
+    """Called with the name of what reconciliation asks; raise here to give no answer."""
+    silent: bool = False
+    """Whether executions happen without a report of them."""
+    untold: list[BrokerReport] = field(default_factory=list)
+    """Reports that were kept back and come with a question about their order."""
     hidden: set[str] = field(default_factory=set)
     """Ids that `find` does not show (yet), although they were taken."""
 
@@ -176,7 +186,36 @@ class FakeBroker:
         ]
 
     def account(self) -> BrokerAccount:
-        return BrokerAccount(account_number="FAKE", cash=ZERO)
+        self._looked("account")
+        return BrokerAccount(account_number="FAKE", cash=self.cash if self.cash is not None else Decimal("NaN"))
+
+    def order(self, broker_order_id: str) -> BrokerOrder | None:
+        self._looked("order")
+        return next((each for each in self.orders.values() if each.broker_order_id == broker_order_id), None)
+
+    def closed_orders(self, *, after: datetime) -> list[BrokerOrder]:
+        self._looked("closed_orders")
+        return [order for order in self.orders.values() if order.status in FINAL]
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        self._looked("position")
+        return next((each for each in self.positions() if each.symbol == symbol), None)
+
+    def executions_of(self, *, client_order_id: str, broker_order_id: str, since: datetime, wall_now: datetime) -> int:
+        self._looked("executions_of")
+        told = [report for report in self.untold if report.client_order_id == client_order_id]
+        self.untold = [report for report in self.untold if report not in told]
+        for report in told:
+            self.reports.append(replace(report, sequence=len(self.reports) + 1))
+        return len(told)
+
+    def activities(self, *, after: datetime) -> list[BrokerActivity]:
+        self._looked("activities")
+        return list(self.moved)
+
+    def _looked(self, name: str) -> None:
+        if self.before_look is not None:
+            self.before_look(name)
 
     def fill(
         self, client_order_id: str, quantity: str | Decimal, price: str | Decimal = "100", **fields: Any
@@ -218,5 +257,7 @@ class FakeBroker:
             "cumulative_quantity": order.filled_quantity,
         }
         report = BrokerReport(**values | fields)
+        if self.silent and kind == "fill":
+            return report
         self.reports.append(report)
         return report

@@ -13,7 +13,8 @@ from execution.brokers.alpaca.clock import BrokerClock, read_clock
 from execution.brokers.alpaca.failures import NOT_UNIQUE, unreadable
 from execution.brokers.alpaca.line import Line
 from execution.brokers.alpaca.listing import open_orders
-from execution.brokers.alpaca.words import FINAL, ZERO, amount, objects, order_body, read_order, replace_body, text
+from execution.brokers.alpaca.looks import AlpacaLooks, Tell, read_position
+from execution.brokers.alpaca.words import FINAL, amount, objects, order_body, read_order, replace_body, text
 from execution.brokers.base import (
     BrokerAccount,
     BrokerError,
@@ -37,15 +38,17 @@ UNSEEN_SECONDS = 10
 BUSY = {"pending_cancel", "pending_replace", "held"}
 
 
-class AlpacaBroker:
+class AlpacaBroker(AlpacaLooks):
     """One account; `line` is shared with everything else in the process that uses the same keys."""
 
     is_dry_run = False
     submit_batch_size = 1
 
-    def __init__(self, line: Line, *, reports: Callable[[int, int], list[BrokerReport]]) -> None:
-        """`reports` reads what the stream and the cross-check have stored, above a cursor."""
-        self.line = line
+    def __init__(
+        self, line: Line, *, reports: Callable[[int, int], list[BrokerReport]], tell: Tell | None = None
+    ) -> None:
+        """`reports` reads what the stream and the cross-check have stored, above a cursor; `tell` stores more."""
+        super().__init__(line, tell=tell)
         self._reports = reports
 
     @property
@@ -142,7 +145,7 @@ class AlpacaBroker:
         answer = self.line.get("/positions")
         if not isinstance(answer, list):
             raise unreadable("positions", writes=False)
-        positions = [_position(item) for item in answer]
+        positions = [read_position(item) for item in answer]
         return sorted((p for p in positions if p.quantity), key=lambda position: position.symbol)
 
     def account(self) -> BrokerAccount:
@@ -246,15 +249,6 @@ def _order(answer: object) -> BrokerOrder:
     if not isinstance(answer, Mapping):
         raise unreadable("an order", writes=False)
     return read_order(answer)
-
-
-def _position(item: object) -> BrokerPosition:
-    fields = item if isinstance(item, Mapping) else {}
-    symbol, quantity = text(fields.get("symbol")), amount(fields.get("qty"))
-    if not symbol or quantity is None:
-        raise unreadable("a position without symbol or quantity", writes=False)
-    signed = -abs(quantity) if text(fields.get("side")) == "short" else quantity
-    return BrokerPosition(symbol=symbol, quantity=signed, average_price=amount(fields.get("avg_entry_price")) or ZERO)
 
 
 def _require_number(name: str, value: Decimal) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from execution.alpaca_wire.text import number
-from execution.brokers.base import BrokerOrder, BrokerOrderStatus, LegRequest, OrderRequest, ReplaceRequest
+from execution.brokers.base import BrokerOrder, BrokerOrderStatus, LegRequest, OrderRequest, OrderTerms, ReplaceRequest
 
 ZERO = Decimal(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,6 +92,14 @@ def read_order(answer: Mapping[str, Any], *, role: str = "") -> BrokerOrder:
         reason=reason_of(word),
         role=role,
         legs=tuple(read_order(leg, role=leg_role(leg)) for leg in objects(answer.get("legs"))),
+        terms=OrderTerms(
+            order_type=text(answer.get("type") or answer.get("order_type")),
+            time_in_force=text(answer.get("time_in_force")),
+            limit_price=amount(answer.get("limit_price")),
+            stop_price=amount(answer.get("stop_price")),
+            extended_hours=answer.get("extended_hours") is True,
+            submitted_at=instant(answer.get("submitted_at")) or instant(answer.get("created_at")),
+        ),
     )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from execution.brokers.base import (
     BrokerAccount,
+    BrokerActivity,
     BrokerError,
     BrokerOrder,
     BrokerOutcomeUnknown,
@@ -137,6 +139,32 @@ class PaperBroker:
         with database_failure_as(BrokerUnavailable):
             venue = self._venue()
         return BrokerAccount(account_number=f"PAPER-{venue.account_name}", cash=venue.cash)
+
+    def order(self, broker_order_id: str) -> BrokerOrder | None:
+        """Return the order in any state, None when there is none."""
+        with suppress(ValueError), database_failure_as(BrokerUnavailable):
+            order = self._orders().filter(broker_order_id=UUID(broker_order_id)).first()
+            return None if order is None else nested_views([order])[0]
+        return None
+
+    def closed_orders(self, *, after: datetime) -> list[BrokerOrder]:
+        """Return the orders entered since that are over, oldest first; legs with their entry, or alone."""
+        with database_failure_as(BrokerUnavailable):
+            live = [*PaperOrder.WORKING, PaperOrder.Status.HELD]
+            orders = self._orders().filter(entered_at__gt=after).exclude(status__in=live)
+            return nested_views(orders.order_by("sequence"))
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return one position, None when it is flat."""
+        return next((position for position in self.positions() if position.symbol == symbol), None)
+
+    def executions_of(self, *, client_order_id: str, broker_order_id: str, since: datetime, wall_now: datetime) -> int:
+        """Return 0: every execution is among the reports from the beginning."""
+        return 0
+
+    def activities(self, *, after: datetime) -> list[BrokerActivity]:
+        """Return nothing: fees are told with executions, and dividends are paid by the book's own actions."""
+        return []
 
     def advance(self, events: Sequence[MarketEvent]) -> int:
         """Let the market move: work the events in the order of their times, return the number of new reports.

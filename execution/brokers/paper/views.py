@@ -9,7 +9,7 @@ from typing import cast
 
 from django.db.models import QuerySet
 
-from execution.brokers.base import BrokerOrder, BrokerOrderStatus, BrokerReport, ReportKind
+from execution.brokers.base import BrokerOrder, BrokerOrderStatus, BrokerReport, OrderTerms, ReportKind
 from execution.models.paper import PaperOrder, PaperReport
 
 PRICE_STEP = Decimal("0.00000001")
@@ -42,6 +42,14 @@ def order_view(order: PaperOrder, legs: tuple[BrokerOrder, ...] = ()) -> BrokerO
         reason=order.reason,
         role=order.leg_role,
         legs=legs,
+        terms=OrderTerms(
+            order_type=order.order_type,
+            time_in_force=order.time_in_force,
+            limit_price=order.limit_price,
+            stop_price=order.stop_price,
+            extended_hours=order.extended_hours,
+            submitted_at=order.entered_at,
+        ),
     )
 
 

@@ -15,8 +15,10 @@ from execution.emulator.venue.orders import VenueOrder
 from execution.emulator.venue.state import VenueState
 from execution.matching.events import MAX_PRICE
 from execution.matching.holdings import Holding
+from marketdata.clock import NEW_YORK
 
 ZERO = Decimal(0)
+CASH_KINDS = ("CSD", "CSW", "DIV", "FEE", "INT")
 
 
 def external_order(state: VenueState, body: OrderBody) -> VenueOrder:
@@ -133,6 +135,25 @@ def bust(state: VenueState, execution_id: str) -> None:
         price=execution.price,
         position_quantity=state.ledger.held(execution.symbol).quantity,
     )
+
+
+def pay(state: VenueState, kind: str, amount: Decimal, *, symbol: str = "", tell: bool = True) -> None:
+    """Let cash come in (negative: go out) without a trade; untold it is in no list of activities.
+
+    :raises WireError: 422, numbers or words that no activity has
+    """
+    if not amount.is_finite() or not amount or abs(amount) > MAX_PRICE:
+        raise malformed("amount", str(amount), f"an amount other than 0, at most {MAX_PRICE}")
+    if kind not in CASH_KINDS:
+        raise malformed("kind", kind, f"one of {', '.join(CASH_KINDS)}")
+    at = state.moment()
+    if tell:
+        more = {"symbol": symbol} if symbol else {}
+        day = at.astimezone(NEW_YORK).date()
+        state.ledger.pay(kind, id=state.new_id(), at=at, day=day, amount=amount, description="by hand", **more)
+    else:
+        state.ledger.cash += amount
+    state.log.add("paid", at=at, cash=amount, description=kind)
 
 
 def halt(state: VenueState, symbol: str) -> None:

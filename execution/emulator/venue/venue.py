@@ -268,6 +268,13 @@ class Venue:
         """
         steering.bust(self._caught_up(), execution_id)
 
+    def pay(self, kind: str, amount: Decimal, *, symbol: str = "", tell: bool = True) -> None:
+        """Let cash come in or go out without a trade.
+
+        :raises WireError: 422
+        """
+        steering.pay(self._caught_up(), kind, amount, symbol=symbol, tell=tell)
+
     def halt(self, symbol: str) -> None:
         """Stop trading in a symbol."""
         steering.halt(self._caught_up(), symbol)

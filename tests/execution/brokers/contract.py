@@ -100,6 +100,15 @@ class BrokerContract:
         assert broker.account().account_number
         assert broker.account().cash.is_finite()
 
+    def test_a_new_account_has_no_past(self, broker: Broker):
+        assert broker.closed_orders(after=AT - timedelta(days=1)) == []
+        # Cash that was there from the beginning may have come in as a deposit.
+        assert {moved.means for moved in broker.activities(after=AT - timedelta(days=1))} <= {"deposit"}
+        assert broker.position("AAPL") is None
+        assert broker.order("3f9ab1c1-8e1f-4c7e-9f25-0d2b1c1e7a10") is None
+        names = {"client_order_id": "never-sent", "broker_order_id": "3f9ab1c1-8e1f-4c7e-9f25-0d2b1c1e7a10"}
+        assert broker.executions_of(**names, since=AT, wall_now=AT) == 0
+
     def test_many_requests_get_an_answer_each(self, broker: Broker):
         answers = broker.submit_many([make_request("one"), make_request("two")], at=AT)
         assert len(answers) == 2
@@ -125,6 +134,17 @@ class AcceptingBrokerContract(BrokerContract):
         assert (answer.quantity, answer.filled_quantity, answer.average_fill_price) == (10, 0, None)
         assert answer.status not in FINAL
         assert [order.client_order_id for order in broker.open_orders()] == ["one"]
+
+    def test_an_order_is_found_by_the_brokers_own_id_and_among_the_closed_when_it_is_over(self, broker: Broker):
+        taken = broker.submit(make_limit(), at=AT)
+        assert broker.order(taken.broker_order_id) == broker.find("one")
+        assert broker.closed_orders(after=AT - timedelta(days=1)) == []
+        broker.cancel(client_order_id="one", broker_order_id="", at=AT)
+        [closed] = broker.closed_orders(after=AT - timedelta(days=1))
+        assert (closed.broker_order_id, closed.client_order_id) == (taken.broker_order_id, "one")
+        assert closed.terms is not None
+        assert (closed.terms.order_type, closed.terms.limit_price) == ("limit", 50)
+        assert broker.closed_orders(after=AT + timedelta(days=1)) == []
 
     def test_an_id_is_used_once_for_ever(self, broker: Broker):
         broker.submit(make_request(), at=AT)
