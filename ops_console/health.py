@@ -25,12 +25,10 @@ from ops_console.snapshot.redis_light import redis_answers
 from risk.models import GLOBAL_SCOPE
 from risk.selectors import breaker_status, kill_switch_status, limit_book
 from risk.states import BreakerState
+from trading.processes import watched_here
 from trading.selectors import heartbeat_ages
 
 RETRY_AFTER_SECONDS = 5
-# A process that was silent for longer is believed dead (s); the worker is only asked every ten seconds.
-SILENCE: dict[str, int] = {"dispatcher": 10, "stream": 10, "clock": 10, "worker": 60}
-LINE_SILENCE: dict[str, int] = {"trade_updates": 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def _redis() -> tuple[bool, str]:
 
 def silences() -> dict[str, int]:
     """Return the processes that this mode needs, with how long each may be silent (s)."""
-    return SILENCE | (LINE_SILENCE if settings.TRADING_MODE in NETWORK_MODES else {})
+    return {name: process.dead_seconds for name, process in watched_here().items()}
 
 
 def _processes(now: datetime) -> list[Check]:

@@ -55,6 +55,7 @@ OUTLIER_THRESHOLD = env.decimal("OUTLIER_THRESHOLD", "0.30", above="0", maximum=
 API_RATES = {"orders": env.integer("API_ORDERS_PER_MINUTE", 1_200, minimum=1, maximum=1_000_000_000)}
 API_RATES["address"] = 10 * API_RATES["orders"]
 RELEASE_WAIT_SECONDS = env.integer("RELEASE_WAIT_SECONDS", 60, minimum=0, maximum=3_600)  # from asking to approving
+DEAD_MAN_SECONDS = env.integer("DEAD_MAN_SECONDS", 30, minimum=5, maximum=3_600)  # silence of clock or dispatcher
 RECONCILIATION_INTERVAL_SECONDS = env.integer("RECONCILIATION_INTERVAL_SECONDS", 60, minimum=5, maximum=86_400)
 REPLAY_SPEED = env.integer("REPLAY_SPEED", 390, minimum=1, maximum=100_000)  # market seconds in a wall second
 PAPER_RUN_SYMBOLS = env.words("PAPER_RUN_SYMBOLS", ("AAPL", "FB", "GOOG", "IBM", "MSFT"))
@@ -94,7 +95,7 @@ if BROKER_MODE and ALPACA_API_KEY_ID:
 SECRETS_VALIDATION_MODE = env.choice("SECRETS_VALIDATION_MODE", "strict" if PUBLIC else "warn", ("strict", "warn"))
 STRICT_SECRETS = SECRETS_VALIDATION_MODE == "strict"
 SECRET_KEY = env.secret("SECRET_KEY", required=PUBLIC, minimum=50 if PUBLIC else 1)
-WEBHOOK_SECRET = env.secret("WEBHOOK_SECRET", required=STRICT_SECRETS)
+WEBHOOK_SECRET = env.secret("WEBHOOK_SECRET", required=PUBLIC or STRICT_SECRETS)
 MODEL_SIGNING_KEY = env.secret("MODEL_SIGNING_KEY", required=STRICT_SECRETS)
 INTERNAL_TOKEN_SECRETS = env.secrets_after("INTERNAL_TOKEN_SECRET_")
 

@@ -90,6 +90,29 @@ class Child:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class RunningChild:
+    """What the state file of a living supervisor says of one of its processes; `since` is wall time, Unix seconds."""
+
+    pid: int
+    state: str
+    since: float
+
+
+def running_child(state_file: Path, name: str) -> RunningChild | None:
+    """Return the process of that name; None without a supervisor that lives, or without such a process."""
+    try:
+        state = json.loads(state_file.read_text())
+        os.kill(int(state["pid"]), 0)
+        rows = {row["name"]: row for row in state["processes"]}
+        row = rows.get(name)
+        if row is None or row["pid"] is None:
+            return None
+        return RunningChild(int(row["pid"]), str(row["state"]), row["since"])
+    except (OSError, OverflowError, ValueError, KeyError, TypeError):
+        return None
+
+
 def die_with_parent() -> Callable[[], None] | None:
     """Return what a child calls before it becomes its program, so that it never outlives a killed supervisor."""
     if sys.platform != "linux":

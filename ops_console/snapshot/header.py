@@ -11,12 +11,12 @@ from ops_console.snapshot.broker_line import line_tone
 from ops_console.snapshot.desk import Desk
 from ops_console.snapshot.market import feed_tone
 from risk.states import BreakerState
+from trading.processes import PROCESSES
 
 UNKNOWN = Cell(NOTHING, "unknown")
 FULL_DAY = "16:00"
 
-# A process is believed dead when it was silent for longer (s); the worker is only asked every few seconds.
-SILENCE: dict[str, int] = {"stream": 5, "dispatcher": 3, "clock": 10, "worker": 30}
+SILENCE = {process.name: process.light_seconds for process in PROCESSES if process.command}
 
 ACCOUNT_KEYS = (
     *("equity", "day_pnl", "day_pnl_pct", "gross", "gross_pct", "net", "buying_power", "cash"),

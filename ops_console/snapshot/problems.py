@@ -133,8 +133,12 @@ def _processes(desk: Desk) -> list[Problem]:
     meaning = {
         "stream": ("No prices come in", "Orders are denied once prices are stale."),
         "dispatcher": ("Orders are not being sent", "They wait as pending, and go out when it is back."),
-        "clock": ("Nothing is scheduled", "Runs do not start and slices are not sent."),
-        "worker": ("Background work stands still", "Runs, reports and reconciliation wait."),
+        "clock": (
+            "Nothing is scheduled",
+            "No runs start, no slices are sent, the breaker trips by itself no more.",
+        ),
+        "worker": ("Background work stands still", "Runs, slices, reports and reconciliation wait."),
+        "watchdog": ("Nobody watches the processes", "A dead scheduler would not stop trading by itself."),
     }
     for process, (title, step) in meaning.items():
         tone = process_tone(desk, process)

@@ -11,7 +11,7 @@ from execution.models import Account, Position, Strategy
 from marketdata.clock import wall_now
 from marketdata.models import Instrument
 from ops_console import health
-from ops_console.health import SILENCE
+from ops_console.health import silences
 from risk.services import breaker, kill_switch
 from tests.factories import MARKET_AT, WALL_NOW, make_account
 from trading.services.heartbeats import beat
@@ -22,7 +22,7 @@ REASON = "a reason that is long enough"
 @pytest.fixture
 def desk(db: None) -> Account:
     """Return a desk whose processes are all alive."""
-    for name in SILENCE:
+    for name in silences():
         beat(name=name, wall_now=wall_now())
     return make_account(name="paper")
 
@@ -57,9 +57,9 @@ def test_redis_away_degrades_and_does_not_stop(desk: Account, client: Client, mo
     assert reasons(client) == []
 
 
-@pytest.mark.parametrize("name", list(SILENCE))
+@pytest.mark.parametrize("name", list(silences()))
 def test_a_process_never_seen_or_silent_is_not_ready(desk: Account, client: Client, name: str) -> None:
-    beat(name=name, wall_now=wall_now() - timedelta(seconds=SILENCE[name] + 2))
+    beat(name=name, wall_now=wall_now() - timedelta(seconds=silences()[name] + 2))
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

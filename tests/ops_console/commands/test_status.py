@@ -14,7 +14,7 @@ from marketdata.clock import wall_now
 from marketdata.models import Quote
 from marketdata.types import FeedState
 from ops_console import selectors
-from ops_console.health import SILENCE
+from ops_console.health import silences
 from ops_console.selectors import Verdict, desk_status
 from risk.services import breaker, kill_switch
 from tests.factories import make_account, make_order
@@ -35,7 +35,7 @@ def _own_folder(settings, tmp_path):
 @pytest.fixture
 def healthy(monkeypatch):
     monkeypatch.setattr("ops_console.snapshot.desk.redis_answers", lambda: True)
-    for name in SILENCE:
+    for name in silences():
         beat(name=name, wall_now=wall_now())
     return make_account(name="paper")
 

@@ -11,9 +11,12 @@ from execution.selectors import desk_account
 from marketdata import calendar
 from marketdata.clock import wall_now
 from marketdata.types import FeedKind
+from trading.duties import DUTIES
 from trading.management.worker import WorkerCommand
+from trading.services.duty_rounds import DutyRounds
 from trading.services.schedule import AUCTION_CUTOFF, Due, decisions_pending, due_work
 from trading.services.start_line import HOLDING, MorningHold, StartLine
+from trading.services.worker_watch import WorkerWatch
 from trading.tasks import enqueue
 
 HEARTBEAT_EVERY = timedelta(seconds=10)
@@ -28,7 +31,10 @@ class Command(WorkerCommand):
     round. Two clocks do no harm: each task is idempotent and begins with a fencing update.
     """
 
-    help = "Enqueue what is due: daily runs, closing of the books, reports; watch the worker."
+    help = (
+        "Perform the clock's duties (trading.duties) and enqueue what is due: runs, slices, reconciliation, closing of "
+        "the books; a worker that gives no sign of life is ended, and the supervisor starts it again."
+    )
     name = "clock"
 
     def start(self) -> None:
@@ -38,6 +44,8 @@ class Command(WorkerCommand):
         self.fast = False
         self.line = StartLine(wall_now())
         self.morning = MorningHold()
+        self.duties = DutyRounds(DUTIES)
+        self.watch = WorkerWatch(since=wall_now(), state_file=settings.VAR_DIR / "run" / "supervisor.json")
 
     def round(self) -> None:
         """Enqueue what is due now."""
@@ -46,6 +54,7 @@ class Command(WorkerCommand):
         if account is None:
             return
         self._ask_worker(now)
+        self.duties.perform(account, now)
         # A broker's clock is not ours to hold.
         if not settings.BROKER_MODE and not self.line.check(account.feed, now):
             return
@@ -68,10 +77,11 @@ class Command(WorkerCommand):
         self.morning.check(account.feed, deciding=deciding, day=day, wall_now=now)
 
     def _ask_worker(self, now: datetime) -> None:
-        """Ask the worker for a sign of life."""
+        """Ask the worker for a sign of life, and have it started anew when it gives none."""
         if self.heartbeat_sent is None or now - self.heartbeat_sent >= HEARTBEAT_EVERY:
             enqueue("worker_heartbeat", now.isoformat())
             self.heartbeat_sent = now
+        self.watch.check(now)
 
     def time_between_rounds(self) -> timedelta:
         """Return the pause."""
@@ -79,4 +89,5 @@ class Command(WorkerCommand):
 
     def detail(self) -> dict[str, Any]:
         """Tell how many tasks are waiting to be done."""
-        return {"waiting": len(self.asked), HOLDING: self.line.holding or self.morning.since is not None}
+        said = {"waiting": len(self.asked), HOLDING: self.line.holding or self.morning.since is not None}
+        return said | {"failing": sorted(self.duties.failing)} if self.duties.failing else said

@@ -20,17 +20,9 @@ from django.db import connections
 from execution.brokers.base import BrokerError
 from marketdata.errors import MarketDataError
 from trading.preparation import prepare
+from trading.processes import PROCESSES, needed_here
 from trading.supervisor import Patience, Program, Supervisor, answers
 
-PROCESSES = ("web", "api", "worker", "clock", "stream", "dispatcher", "trade_updates")
-ONLY_WITH_BROKER = frozenset({"trade_updates"})  # the broker is on the other side of a network
-WORKER_COMMANDS = {
-    "worker": "qcluster",
-    "clock": "run_clock",
-    "stream": "run_stream",
-    "dispatcher": "run_dispatcher",
-    "trade_updates": "run_trade_updates",
-}
 LOCAL = "127.0.0.1"
 READY_SECONDS = 120
 
@@ -40,7 +32,7 @@ class Command(BaseCommand):
 
     help = (
         "Start everything: the database's tables, the sample, then the processes "
-        f"{', '.join(PROCESSES)} (the last only with a broker on a network); restart what ends. "
+        f"{', '.join(process.name for process in PROCESSES)}; restart what ends. "
         "Ctrl-C stops everything cleanly. "
         "Exit code 0 after a clean stop, 1 when the start failed."
     )
@@ -52,7 +44,12 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT, help="console; the API's own is one higher")
         parser.add_argument("--speed", type=speed_of, metavar="N", help="market seconds in a second of the replay")
         parser.add_argument(
-            "--processes", nargs="+", choices=PROCESSES, default=needed_here(), metavar="NAME", help="only these"
+            "--processes",
+            nargs="+",
+            choices=[process.name for process in PROCESSES],
+            default=[process.name for process in needed_here()],
+            metavar="NAME",
+            help="only these",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -127,11 +124,6 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def needed_here() -> list[str]:
-    """Return the processes that the trading mode needs."""
-    return [name for name in PROCESSES if settings.BROKER_MODE or name not in ONLY_WITH_BROKER]
-
-
 def programs(host: str, port: int, names: list[str]) -> list[Program]:
     """Return what to run; each process learns its role."""
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
@@ -141,11 +133,11 @@ def programs(host: str, port: int, names: list[str]) -> list[Program]:
             *(sys.executable, "-m", "gunicorn", "-c", str(settings.BASE_DIR / "deploy" / "gunicorn.conf.py")),
             *("--chdir", str(settings.BASE_DIR), "--bind", f"{host}:{port + 1}", "trading.wsgi:application"),
         ],
-    } | {name: [*manage, command] for name, command in WORKER_COMMANDS.items()}
+    } | {process.name: [*manage, process.command] for process in PROCESSES if process.command}
     base = {"DJANGO_SETTINGS_MODULE": "trading.settings", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(settings.BASE_DIR)}
     return [
         Program(name=name, command=commands[name], environment=base | {"PROCESS_ROLE": name, "PORT": str(port)})
-        for name in PROCESSES
+        for name in (process.name for process in PROCESSES)
         if name in names
     ]
 

@@ -1,0 +1,72 @@
+"""End a worker that hangs, so that its supervisor starts it again.
+
+A killed process of the cluster can leave the rest of it waiting for ever. Nothing is lost with it: a task that was not
+acknowledged is handed out again, and each does its work once.
+"""
+
+import signal
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from risk.services.alerts import raise_alert, resolve_alert
+from risk.states import AlertSeverity
+from trading.models import Heartbeat
+from trading.supervisor import ChildState, running_child, signal_group
+from trading.tasks import WORKER
+
+log = structlog.get_logger(__name__)
+
+SILENCE = timedelta(seconds=60)
+"""Wall time; the worker is asked every ten seconds, and a task may take it thirty."""
+HUNG = "worker_hangs"
+
+
+class WorkerWatch:
+    """Watches the worker's signs of life from the start of one clock process on."""
+
+    def __init__(self, *, since: datetime, state_file: Path) -> None:
+        self._since = since
+        self._looked_at = since
+        self._state_file = state_file
+        self._told = False
+
+    def check(self, wall_now: datetime) -> bool:
+        """End the worker when it was silent for too long; tell whether it was ended now.
+
+        Its patience begins anew when it was started, ended, or when this process itself has slept: a machine that was
+        suspended has silenced everybody.
+        """
+        if not timedelta() <= wall_now - self._looked_at < SILENCE / 2:
+            self._since = wall_now
+        self._looked_at = wall_now
+        beat = Heartbeat.objects.filter(name=WORKER).values_list("at", flat=True).first()
+        if beat is not None and beat > self._since:
+            self._since = beat
+            self._recovered(wall_now)
+        if wall_now - self._since <= SILENCE:
+            return False
+        return self._end(wall_now)
+
+    def _recovered(self, wall_now: datetime) -> None:
+        if self._told:
+            self._told = False
+            resolve_alert(code=HUNG, subject=WORKER, now=wall_now)
+
+    def _end(self, wall_now: datetime) -> bool:
+        silent = int((wall_now - self._since).total_seconds())
+        self._since, self._told = wall_now, True
+        child = running_child(self._state_file, WORKER)
+        if child is None:
+            done = "there is no supervisor here to start it again: whoever runs it must"
+        elif child.state != ChildState.RUNNING or child.since + SILENCE.total_seconds() > wall_now.timestamp():
+            done = f"its supervisor has started it anew ({child.state})"
+            child = None
+        else:
+            done = "it was ended, and its supervisor starts it again"
+            signal_group(child.pid, signal.SIGKILL)
+        log.error("worker_silent", seconds=silent, ended=child is not None)
+        message = f"the worker gave no sign of life for {silent} s; {done}"
+        raise_alert(code=HUNG, subject=WORKER, severity=AlertSeverity.CRITICAL, message=message, now=wall_now)
+        return child is not None
