@@ -28,7 +28,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.account = make_account()
-        self.broker = FakeBroker()
+        self.broker: Any = FakeBroker()
         self.now = WALL_NOW
         self.man = DeadMan(since=self.now, patience=PATIENCE, first_patience=FIRST)
         self.stops: list[datetime] = []
