@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from execution.models import Account
+from trading.services.risk_watch import watch_desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,4 +21,4 @@ class Duty:
     """Called with the account (its feed read with it) and the wall time."""
 
 
-DUTIES: tuple[Duty, ...] = ()
+DUTIES: tuple[Duty, ...] = (Duty("risk_watch", timedelta(seconds=1), watch_desk),)

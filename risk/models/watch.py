@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 ZERO = Decimal(0)
 
 
-def amount(help_text: str, *, null: bool = False) -> models.DecimalField[Decimal, Decimal]:
+def amount(help_text: str) -> models.DecimalField[Decimal, Decimal]:
     """Return a column for account currency."""
-    return models.DecimalField(max_digits=20, decimal_places=8, null=null, blank=null, help_text=help_text)
+    return models.DecimalField(max_digits=20, decimal_places=8, help_text=help_text)
 
 
 class RiskReading(models.Model):
@@ -26,7 +26,13 @@ class RiskReading(models.Model):
     evaluated_at = models.DateTimeField(help_text="wall time of the look")
     market_at = models.DateTimeField(help_text="market time of the look")
     trading_date = models.DateField(help_text="NYSE session that session_peak_equity belongs to")
-    equity = amount("account currency, unrealised P&L included; empty when it could not be read", null=True)
+    equity = models.DecimalField(
+        max_digits=20,
+        decimal_places=8,
+        null=True,
+        blank=True,
+        help_text="account currency, unrealised P&L included; empty when it could not be read",
+    )
     net_deposits = amount("deposits minus withdrawals so far, account currency")
     day_base_equity = amount("equity at the close before and deposits since, account currency")
     week_base_equity = amount("equity at last week's close and deposits since, account currency")

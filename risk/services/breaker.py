@@ -7,12 +7,15 @@ from django.db import connection, transaction
 from risk import selectors
 from risk.errors import AlreadyInState
 from risk.models import BreakerEvent
+from risk.services.alerts import raise_alert, resolve_alert
 from risk.services.reasons import require_reason
 from risk.signals import trading_state_changed
-from risk.states import BreakerState
+from risk.states import AlertSeverity, BreakerState
 
 QUIET_PERIOD = timedelta(minutes=5)
 MANUAL = "manual"
+TRIPPED = "breaker_tripped"
+"""Code of the alert that is open while the breaker is tripped."""
 
 
 def initialise(*, scope: str, operator: str, now: datetime) -> BreakerEvent | None:
@@ -36,7 +39,15 @@ def trip(*, scope: str, cause: str = MANUAL, reason: str, operator: str, now: da
         newest = selectors.newest_breaker_event(scope)
         if newest is not None and newest.state == BreakerState.TRIPPED:
             return newest
-        return _store(scope, BreakerState.TRIPPED, cause, text, operator, now)
+        event = _store(scope, BreakerState.TRIPPED, cause, text, operator, now)
+        raise_alert(
+            code=TRIPPED,
+            subject=scope,
+            severity=AlertSeverity.CRITICAL,
+            message=f"The circuit breaker is tripped ({cause}): {text}",
+            now=now,
+        )
+        return event
 
 
 def reset(*, scope: str, reason: str, operator: str, now: datetime) -> BreakerEvent:
@@ -51,6 +62,7 @@ def reset(*, scope: str, reason: str, operator: str, now: datetime) -> BreakerEv
         newest = selectors.newest_breaker_event(scope)
         if newest is not None and newest.state != BreakerState.TRIPPED:
             raise AlreadyInState(f"{scope}: the breaker is {newest.state}, only a tripped one can be reset")
+        resolve_alert(code=TRIPPED, subject=scope, now=now)
         return _store(scope, BreakerState.QUIET_PERIOD, MANUAL, text, operator, now, quiet_until=now + QUIET_PERIOD)
 
 

@@ -1,0 +1,7 @@
+"""The account looked at each second: what trips the breaker by itself, what has passed a limit, what is reduced."""
+
+from trading.services.risk_watch.account_view import AccountView, read_view
+from trading.services.risk_watch.duty import watch_desk
+from trading.services.risk_watch.watch import Look, latest_look, look_again, watch_account
+
+__all__ = ["AccountView", "Look", "latest_look", "look_again", "read_view", "watch_account", "watch_desk"]
