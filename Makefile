@@ -13,6 +13,7 @@ FROM ?= 2012-01-03
 TO ?= 2013-03-01
 N ?= 200
 SEED ?= 7
+SOAK := tests/faults/test_lost_answers.py tests/faults/test_killed_anywhere.py
 
 export PYTHONUNBUFFERED := 1
 
@@ -59,8 +60,8 @@ lint: $(READY_DEV) ## ruff, its formatter, mypy
 	@$(VENV)/bin/ruff format --check .
 	@$(NO_SERVERS) $(VENV)/bin/mypy .
 
-soak: $(READY) ## the fault proofs many times over: N=200 lost answers of each kind; SEED=, ARGS=
-	@SOAK_N=$(N) SOAK_SEED=$(SEED) $(PY) -m pytest --show-capture=no tests/faults/test_lost_answers.py $(ARGS)
+soak: $(READY) ## the fault proofs many times over, N=200 of each kind or as many as each wants at most; SEED=, ARGS=
+	@SOAK_N=$(N) SOAK_SEED=$(SEED) $(PY) -m pytest --show-capture=no $(SOAK) $(ARGS)
 
 parity: ## features against Qlib's
 	@echo "make parity: not built yet" >&2; exit 2

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from pytest_django import DjangoDbBlocker
 
 from execution.brokers.alpaca.budget import Budget
 from execution.services.recovery import recover_account
 from tests.execution.brokers.alpaca.emulated import Ticker, broker_at, emulator_at
 from tests.execution.updates.conftest import desk
 from tests.factories import MARKET_AT, WALL_NOW, make_account
+from tests.faults import killing
+from tests.faults.killing import Zygote
 from tests.faults.line import Line
 from tests.faults.outpost import Outpost, opened
 
@@ -47,6 +50,13 @@ def outpost(the_outpost: Outpost) -> Outpost:
     """The same with everything running, whatever the test before has left."""
     the_outpost.repair()
     return the_outpost
+
+
+@pytest.fixture(scope="session")
+def zygote(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Zygote]:
+    """A process that forks children which may be killed."""
+    with django_db_blocker.unblock(), killing.zygote() as here:
+        yield here
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
