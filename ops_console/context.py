@@ -24,6 +24,7 @@ PAGES = (
     ("positions", "Positions"),
     ("runs", "Runs"),
     ("risk", "Risk"),
+    ("alerts", "Alerts"),
 )
 MODES: dict[str, tuple[str, str]] = {
     "paper": ("Paper", "built-in exchange, no real money"),

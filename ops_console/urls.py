@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from ops_console import health
-from ops_console.views import auth, kill_switch, orders, overview, positions, risk, runs
+from ops_console.views import alerts, auth, kill_switch, orders, overview, positions, risk, runs
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -22,6 +22,8 @@ urlpatterns = [
     path("risk/limits/set", risk.limit_set, name="limit-set"),
     path("risk/breaker/trip", risk.breaker_trip, name="breaker-trip"),
     path("risk/breaker/reset", risk.breaker_reset, name="breaker-reset"),
+    path("alerts/", alerts.alerts, name="alerts"),
+    path("alerts/<int:alert_id>/acknowledge", alerts.acknowledge, name="alert-acknowledge"),
     path("kill-switch/consequence", kill_switch.consequence, name="kill-switch-consequence"),
     path("kill-switch/engage", kill_switch.engage, name="kill-switch-engage"),
     path("kill-switch/release", kill_switch.request_release, name="kill-switch-release"),

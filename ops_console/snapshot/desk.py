@@ -16,9 +16,9 @@ from execution.services.wishes import Wish, kept_wishes
 from marketdata.models import TradingStatus
 from ops_console.snapshot.redis_light import redis_answers
 from risk import selectors as risk_selectors
-from risk.models import ReleaseRequest
+from risk.models import Alert, ReleaseRequest
 from risk.selectors import BreakerStatus, KillSwitchStatus
-from risk.states import BreakerState, ReleaseState
+from risk.states import AlertState, BreakerState, ReleaseState
 from trading.models import Heartbeat
 
 # What a database that is away, restarting or out of connections raises.
@@ -27,6 +27,9 @@ CANCEL_LATE = timedelta(seconds=10)
 """Wall time after which a cancel that is not done is a problem that people should know of."""
 ANSWER_LATE = timedelta(seconds=3)
 """Wall time after which an order that was sent and not answered is one."""
+MOST_ALERTS = 20
+TOLD_ELSEWHERE = frozenset({"process_silent", "broker_report_refused"})
+"""Alerts of what the page sees for itself, sooner."""
 REFUSED_SHOWN = timedelta(days=1)
 """Wall time for which executions that could not be booked are shown as a problem; they stay in the records."""
 
@@ -52,6 +55,7 @@ class Desk:
     late_cancels: list[Order] = field(default_factory=list)
     unanswered: list[Order] = field(default_factory=list)
     refused: list[RefusedReport] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
 
     @property
     def kill_state(self) -> str:
@@ -122,6 +126,7 @@ def _read(wall_now: datetime, mode: str, redis: bool) -> Desk:
         late_cancels=_late_cancels(account, wall_now),
         unanswered=_unanswered(account, wall_now),
         refused=_refused(account, wall_now),
+        alerts=list(Alert.objects.filter(state=AlertState.OPEN).exclude(code__in=TOLD_ELSEWHERE)[:MOST_ALERTS]),
         halts=list(halts.select_related("instrument").order_by("instrument__symbol")),
         requests=list(ReleaseRequest.objects.filter(state=ReleaseState.PENDING, expires_at__gt=wall_now)),
     )

@@ -9,7 +9,7 @@ from ops_console.snapshot.broker_line import troubles
 from ops_console.snapshot.desk import Desk
 from ops_console.snapshot.header import SILENCE, process_tone
 from ops_console.snapshot.market import feed_problem, halt_problem
-from risk.states import BreakerState
+from risk.states import AlertSeverity, BreakerState
 
 NOT_CURRENT = "Nothing on this page is current. Orders at a broker go on: stop them there if you have to."
 WISH_STEP = "It is carried out as soon as the database answers."
@@ -31,7 +31,7 @@ def problems(desk: Desk) -> list[Problem]:
     if not desk.database:
         return [Problem("bad", "The database does not answer", NOT_CURRENT), *_wishes(desk)]
     orders = [*_cancels(desk), *_unanswered(desk)]
-    found = [*_wishes(desk), *_trading(desk), *orders, *_account(desk), *_line(desk), *_processes(desk)]
+    found = [*_wishes(desk), *_trading(desk), *orders, *_account(desk), *_line(desk), *_processes(desk), *_alerts(desk)]
     return sorted(found, key=lambda problem: problem.tone != "bad")
 
 
@@ -39,6 +39,18 @@ def _wishes(desk: Desk) -> list[Problem]:
     return [
         Problem("bad", f"{wish.operator} wanted {wish.scope} stopped; not stored yet", f"{wish.reason}. {WISH_STEP}")
         for wish in desk.wishes
+    ]
+
+
+def _alerts(desk: Desk) -> list[Problem]:
+    """Alerts that nobody has seen yet."""
+    tones = {AlertSeverity.CRITICAL: "bad", AlertSeverity.WARNING: "warn"}
+    return [
+        Problem(
+            tones[AlertSeverity(alert.severity)], alert.message, f"{alert.subject} · {alert.code}", "alerts", "Alerts"
+        )
+        for alert in desk.alerts
+        if alert.severity in tones
     ]
 
 

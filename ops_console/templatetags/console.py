@@ -14,6 +14,7 @@ from execution.states import OrderStatus
 from ops_console import figures
 from ops_console.snapshot.board import Cell, Topic
 from ops_console.use import number_in
+from risk.states import AlertSeverity, AlertState
 from trading.states import RunState, StepState
 
 register = template.Library()
@@ -49,6 +50,11 @@ STATUS_TONES: dict[str, str] = {
     RunState.AWAITING_FILLS: "working",
     StepState.COMPLETED: "good",
     "approved": "good",
+    AlertSeverity.CRITICAL: "bad",
+    AlertSeverity.WARNING: "warn",
+    AlertState.OPEN: "bad",
+    AlertState.ACKNOWLEDGED: "warn",
+    AlertState.RESOLVED: "good",
 }
 
 

@@ -14,11 +14,12 @@ from execution.models import Account, Order
 from execution.services.halt import engage_kill_switch
 from marketdata.clock import wall_now
 from risk.services import breaker
+from risk.services.alerts import raise_alert
 from risk.types import OrderType, Side
 from tests.factories import make_account, make_order, submit
 from tests.ops_console.conftest import Visitor
 
-PAGES = ["overview", "orders", "positions", "runs", "risk", "admin:index", "admin:execution_order_changelist"]
+PAGES = ["overview", "orders", "positions", "runs", "risk", "alerts", "admin:index", "admin:execution_order_changelist"]
 ROLES = ["viewer", "trader", "risk_officer", "admin"]
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 MOST_QUERIES = 45
@@ -60,7 +61,7 @@ def test_every_page_has_the_content_security_policy(desk: Account, visitor: Visi
     assert {part.strip() for part in header.split(";")} == wanted
 
 
-@pytest.mark.parametrize("page", PAGES[:5])
+@pytest.mark.parametrize("page", PAGES[:6])
 def test_without_a_log_in_a_page_leads_there_and_back(desk: Account, page: str) -> None:
     response = Client().get(reverse(page))
     assert response.status_code == 302
@@ -68,7 +69,7 @@ def test_without_a_log_in_a_page_leads_there_and_back(desk: Account, page: str) 
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("page", PAGES[:5])
+@pytest.mark.parametrize("page", PAGES[:6])
 def test_every_role_may_read(desk: Account, visitor: Visitor, role: str, page: str) -> None:
     assert visitor(role).get(reverse(page)).status_code == 200
 
@@ -79,14 +80,14 @@ def test_somebody_without_a_role_reads_nothing(desk: Account, visitor: Visitor) 
     assert "role" in response.content.decode()
 
 
-@pytest.mark.parametrize("page", PAGES[:5])
+@pytest.mark.parametrize("page", PAGES[:6])
 def test_pages_stand_without_any_data(visitor: Visitor, page: str) -> None:
     html = visitor("viewer").get(reverse(page)).content.decode()
     assert 'data-kill="on"' in html  # nothing is stored, and nothing stored means engaged
     assert 'class="none"' in html
 
 
-@pytest.mark.parametrize("page", PAGES[:5])
+@pytest.mark.parametrize("page", PAGES[:6])
 def test_pages_ask_the_database_a_bounded_number_of_times(desk: Account, visitor: Visitor, page: str) -> None:
     client = visitor("viewer")
     client.get(reverse(page))
@@ -203,3 +204,18 @@ def test_an_address_that_is_none_says_where_to_go(desk: Account, visitor: Visito
     response = visitor("viewer").get("/orders/999999")
     assert response.status_code == 404
     assert "Overview" in response.content.decode()
+
+
+def test_alerts_are_listed_until_seen_and_acknowledged_by_name(desk: Account, visitor: Visitor) -> None:
+    alert = raise_alert(
+        code="position_differs", subject="symbol:AAPL", severity="critical", message="1 here, 2 there", now=wall_now()
+    )
+    trader = visitor("trader")
+    assert all(b"1 here, 2 there" in trader.get(page).content for page in ("/", "/alerts/"))
+    assert visitor("viewer").post(f"/alerts/{alert.pk}/acknowledge").status_code == 403
+    trader.post(f"/alerts/{alert.pk}/acknowledge")
+    alert.refresh_from_db()
+    assert (alert.state, alert.acknowledged_by) == ("acknowledged", "trader")
+    trader.get("/alerts/")  # the message of the act is shown once
+    assert b"1 here, 2 there" not in trader.get("/").content
+    assert b"1 here" not in trader.get("/alerts/?state=resolved").content
