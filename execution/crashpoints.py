@@ -69,6 +69,8 @@ class Point(StrEnum):
     RUN_BEFORE_RECORD = "run_before_record"
     RUN_AFTER_RECORD = "run_after_record"
     RUN_BEFORE_RELEASE = "run_before_release"
+    SLICE_AFTER_CLAIM = "slice_after_claim"
+    SLICE_AFTER_SUBMIT = "slice_after_submit"
 
 
 class _Plan:

@@ -31,6 +31,16 @@ class InvalidGroup(ExecutionError):
     code = "invalid_group"
 
 
+class PlanRefused(ExecutionError):
+    """A quantity cannot be worked in slices as it is wished; `field` names what would have to be another."""
+
+    code = "plan_refused"
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
 class IllegalTransition(ExecutionError):
     """The transition table does not know this step."""
 

@@ -22,6 +22,7 @@ from execution.models.reconciliation import (
     ReconciliationRun,
     Supersession,
 )
+from execution.models.slicing import ParentEvent, ParentOrder, Slice
 
 __all__ = [
     "Account",
@@ -43,10 +44,13 @@ __all__ = [
     "PaperPosition",
     "PaperReport",
     "PaperVenue",
+    "ParentEvent",
+    "ParentOrder",
     "Position",
     "PositionAdjustment",
     "ReconciliationRun",
     "RefusedReport",
+    "Slice",
     "Strategy",
     "StrategyDay",
     "Supersession",

@@ -52,7 +52,15 @@ class Order(models.Model):
     reduce_only = models.BooleanField(default=False)
     origin = models.CharField(max_length=12, choices=Origin.choices)
     source_ref = models.CharField(max_length=64, blank=True, default="", help_text="e.g. the run that wanted it")
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="slices")
+    parent = models.ForeignKey(
+        "execution.ParentOrder",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="children",
+        db_index=False,
+        help_text="the order that it is a slice of",
+    )
     slice_number = models.PositiveIntegerField(null=True, blank=True)
 
     order_class = models.CharField(max_length=8, blank=True, default="", db_default="", choices=OrderClass.choices)
@@ -172,6 +180,10 @@ class Order(models.Model):
                 name="order_slice_has_parent",
                 condition=Q(parent__isnull=True, slice_number__isnull=True)
                 | Q(parent__isnull=False, slice_number__isnull=False),
+            ),
+            # The index of a parent's children as well; that they fit into it is a trigger's to see to.
+            models.UniqueConstraint(
+                name="order_slice_unique", fields=["parent", "slice_number"], condition=Q(parent__isnull=False)
             ),
         )
         indexes = (

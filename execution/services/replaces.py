@@ -172,6 +172,8 @@ def _refuse_status(original: Order) -> None:
         raise ReplaceRefused(f"order {name} {BUSY[status]}")
     if original.order_class:
         raise ReplaceRefused(f"order {name} is part of a group ({original.order_class}): cancel it and place another")
+    if original.parent_id is not None:
+        raise ReplaceRefused(f"order {name} is a slice: its terms are those of the order that is worked in slices")
     if not is_successor(original):
         return
     if status not in WORKING:

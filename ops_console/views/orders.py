@@ -46,7 +46,6 @@ def order(request: HttpRequest, order_id: int) -> HttpResponse:
         "order": found,
         "events": list(found.events.order_by("sequence")),
         "fills": list(found.fills.order_by("id")),
-        "slices": list(found.slices.select_related("instrument", "strategy").order_by("slice_number")[:100]),
         "case": found.decision.case,
         "denials": found.decision.denials,
         "uses": judged_uses(found.decision.case),
