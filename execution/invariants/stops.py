@@ -38,7 +38,8 @@ def check_stops(account: Account, log: EventLog, stops: Sequence[Stop], *, settl
     orders = _ours(account)
     found = []
     for sequence, order_id, data, held in _entered(log):
-        order = orders.get(order_id) or orders.get(data["client_order_id"]) or orders.get(data.get("parent_id", ""))
+        # A leg leaves with its entry.
+        order = orders.get(data.get("parent_id", "")) or orders.get(order_id) or orders.get(data["client_order_id"])
         if order is None:
             continue  # somebody else's, which I1 tells
         found += [

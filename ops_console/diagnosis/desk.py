@@ -6,6 +6,7 @@ from decimal import Decimal
 from django.conf import settings
 
 from execution.brokers.alpaca_modes import NETWORK_MODES
+from execution.invariants import check_account
 from execution.models import Account, BrokerLink
 from execution.selectors import cash_difference, desk_account, quantity_differences, reservation_drift
 from execution.services.wishes import kept_wishes
@@ -16,10 +17,12 @@ from ops_console.diagnosis import Diagnosis
 from ops_console.snapshot.broker_line import described, troubles
 from risk.models import GLOBAL_SCOPE
 from risk.selectors import newest_breaker_event, newest_kill_event
+from trading.invariants import check_runs
 
 IMPORT = "manage.py import_sample"
 START = "start the platform once: make up"
 LONGEST_SILENCE_SECONDS = 60
+SHOWN = 5
 
 
 def check_bars(wall_now: datetime) -> Diagnosis:
@@ -110,6 +113,21 @@ def check_book(wall_now: datetime) -> Diagnosis:
         return Diagnosis("book", f"{len(accounts)} accounts add up")
     remedy = "engage the kill switch and compare with the broker before anything else is traded"
     return Diagnosis("book", "; ".join(wrong[:5]), remedy)
+
+
+def check_invariants(wall_now: datetime) -> Diagnosis:
+    """Of every account: what must hold whatever happens, as `execution.invariants` says it."""
+    accounts = list(Account.objects.order_by("name"))
+    broken = [
+        f"{account.name}: {violation}"
+        for account in accounts
+        for violation in (*check_account(account, wall_now=wall_now), *check_runs(account, wall_now=wall_now))
+    ]
+    if not broken:
+        return Diagnosis("invariants", f"all hold in {len(accounts)} accounts")
+    more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+    remedy = "engage the kill switch, keep the logs, and find out what has written that before anything is traded"
+    return Diagnosis("invariants", "; ".join(broken[:SHOWN]) + more, remedy)
 
 
 def _differences(account: Account) -> list[str]:

@@ -24,6 +24,7 @@ CHECKS: dict[str, Check] = {
     "broker line": desk.check_line,
     "trading state": desk.check_trading_state,
     "book": desk.check_book,
+    "invariants": desk.check_invariants,
 }
 
 
@@ -32,7 +33,7 @@ class Command(OperatorCommand):
 
     help = (
         "Examine this installation: Python, packages, data folder, PostgreSQL, schema, clock, Redis, ports, bars,\n"
-        "feed, line to the broker, trading state, and whether the book adds up. Changes nothing."
+        "feed, line to the broker, trading state, whether the book adds up and all invariants hold. Changes nothing."
     )
     examples = (("", "one line a fact; a cross says what to do"), ("--json", "for scripts"))
     exit_codes = {DONE: "all is well", UNKNOWN: "something is to be done, or could not be examined"}

@@ -207,6 +207,6 @@ def test_a_book_that_is_wrong_everywhere_is_not_listed_row_by_row():
     allow_bursts()
     account, _broker = desk()
     for number in range(MOST + 5):
-        make_order(account, client_order_id=f"o{number}", quantity=D(1))
+        make_order(account, client_order_id=f"o{number}", quantity=D(number + 1))
     plant("UPDATE execution_order SET event_count = 7")
     assert len(check_entries(account)) == MOST

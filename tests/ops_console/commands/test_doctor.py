@@ -164,6 +164,15 @@ def test_trading_state(account, tmp_path):
     assert "wait on disk" in of(desk.check_trading_state).found
 
 
+def test_invariants(account):
+    make_order(account)
+    assert of(desk.check_invariants).found == "all hold in 1 accounts"
+    Account.objects.update(cash=1)
+    found = of(desk.check_invariants)
+    assert "paper: I2 account paper: cash differs from its entries" in found.found
+    assert "kill switch" in found.remedy
+
+
 def test_book(account):
     order = make_order(account)
     assert of(desk.check_book).found == "1 accounts add up"
