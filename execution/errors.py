@@ -51,3 +51,15 @@ class OrderUnstorable(ExecutionError):
     """A broker's report does not fit the order; it is kept as refused, never booked."""
 
     code = "report_refused"
+
+
+class NothingLeft(ExecutionError):
+    """Nothing of that name is left of a halt, or the halt is over."""
+
+    code = "nothing_left"
+
+
+class HaltNotOver(ExecutionError):
+    """The halt is neither verified nor is what it left accepted by name: it cannot be released."""
+
+    code = "halt_not_over"

@@ -19,6 +19,8 @@ class SubmitResult:
     created: bool
     denials: list[Denial] = field(default_factory=list)
     decision_id: int | None = None
+    warnings: list[Denial] = field(default_factory=list)
+    """Soft limits that the accepted order passes."""
 
     @property
     def accepted(self) -> bool:
@@ -65,3 +67,20 @@ class HaltReport:
     failed_accounts: tuple[str, ...] = ()
     level: str = "halted"
     """In force in the scope afterwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltWish:
+    """What a person wants of a halt; `level` active is a cancel or close without a switch.
+
+    `everything` cancels orders that are not ours as well, `at_open` lets closing orders wait for the opening auction.
+    """
+
+    scope: str
+    level: str
+    operator: str
+    reason: str
+    event_id: int = 0
+    flatten: bool = False
+    everything: bool = False
+    at_open: bool = False

@@ -3,6 +3,7 @@
 from execution.models.accounts import Account, AccountDay, Strategy, StrategyDay
 from execution.models.broker import BrokerLink, BrokerMessage
 from execution.models.fills import CashEntry, Fill, RefusedReport
+from execution.models.halting import HaltProcedure, HaltResidue
 from execution.models.orders import Order, OrderEvent
 from execution.models.paper import (
     PaperCorporateAction,
@@ -35,6 +36,8 @@ __all__ = [
     "Correction",
     "Fill",
     "ForcedCompletion",
+    "HaltProcedure",
+    "HaltResidue",
     "InferredFill",
     "Order",
     "OrderEvent",

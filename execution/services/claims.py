@@ -8,7 +8,8 @@ from django.db.models import Q
 
 from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.crashpoints import Point, crashpoint
-from execution.models import Account, BrokerLink, Order, OrderEvent, Position
+from execution.models import Account, BrokerLink, HaltProcedure, Order, OrderEvent, Position
+from execution.models.halting import ProcedureState
 from execution.services import legs, successors
 from execution.services.journal import Journal
 from execution.services.refusals import MOST, refused_too_often
@@ -21,6 +22,7 @@ from risk.types import DenialCode, OrderType, Origin, TimeInForce
 
 DISPATCH = OrderEvent.Source.DISPATCH
 ACTOR = "dispatcher"
+HALT_OVER = "HALT_OVER"
 SESSION_OVER = "session_over"
 BROKER_BLOCKED = "BROKER_BLOCKED"
 REFUSED_TOO_OFTEN = "REFUSED_TOO_OFTEN"
@@ -122,6 +124,8 @@ class _Stops:
     def refusal(self, journal: Journal, order: Order) -> tuple[str, str] | None:
         """Return the code and message that keep the order from being sent."""
         reduces = _reduces(journal.position(order), order)
+        if order.origin == Origin.FLATTEN and not _is_wanted(order):
+            return HALT_OVER, f"the halt that it closes for ({order.source_ref}) is over"
         stop = self._engaged.stop_of(
             account_scope=self._account_scope, strategy=order.strategy.name, symbol=order.instrument.symbol
         )
@@ -136,6 +140,13 @@ class _Stops:
         if self._is_remote and refused_too_often(order, journal.wall_now):
             return REFUSED_TOO_OFTEN, f"the broker has refused {MOST} orders of this name within a minute: wait one"
         return None
+
+
+def _is_wanted(order: Order) -> bool:
+    """Tell whether the halt that made a closing order still closes positions."""
+    kind, _, number = order.source_ref.partition(":")
+    closing = HaltProcedure.objects.filter(account_id=order.account_id, state=ProcedureState.CLOSING)
+    return kind == "halt" and number.isdecimal() and closing.filter(pk=int(number)).exists()
 
 
 def _reduces(position: Position, order: Order) -> bool:

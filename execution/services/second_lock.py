@@ -13,7 +13,8 @@ import structlog
 from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import Broker, BrokerError
 from execution.crashpoints import Point, crashpoint
-from execution.models import Account, BrokerLink
+from execution.models import Account, BrokerLink, HaltProcedure
+from execution.models.halting import ProcedureState
 from execution.services.broker_link import link_of
 from risk.selectors import stop_scopes
 from risk.stops import LADDER, Cancels
@@ -33,6 +34,9 @@ def keep_second_lock(*, account: Account, broker: Broker, wall_now: datetime) ->
     if account.mode not in NETWORK_MODES:
         return False
     wanted = LADDER[stop_scopes().level_of_account(account.scope)].cancels == Cancels.EVERYTHING
+    # What closes for a halt has to pass: the lock opens after the cancels and closes again when all is flat.
+    closing = HaltProcedure.objects.filter(account=account, state=ProcedureState.CLOSING)
+    wanted = wanted and not closing.exists()
     link = link_of(account)
     if not _due(link, wanted, wall_now):
         return False

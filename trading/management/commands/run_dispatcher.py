@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.brokers.base import Broker, BrokerError, BrokerNotConfigured, BrokerUnavailable, WrongAccount
 from execution.brokers.registry import broker_for
+from execution.halting.procedure import advance, ensure_procedures
 from execution.models import Account
 from execution.selectors import desk_account
 from execution.services.broker_identity import verify_identity
@@ -104,8 +105,10 @@ class Command(WorkerCommand):
             return
         if not self._recovered(account, broker):
             self._send(account, broker)  # cancels alone: nothing else leaves an account that is not reconciled
+            self._halts(account, broker)
             return
         self._send(account, broker)
+        self._halts(account, broker)
         # The answer to a cancel comes as a report: who pressed the kill switch should not wait for the next tick.
         apply_reports(account=account, broker=broker, wall_now=wall_now())
         self._resolve(account, broker)
@@ -251,6 +254,13 @@ class Command(WorkerCommand):
             return
         if resolved:
             apply_reports(account=account, broker=broker, wall_now=now)
+
+    def _halts(self, account: Account, broker: Broker) -> None:
+        """Move every halt on: its cancels, its proof at the broker, its closing orders."""
+        now = wall_now()
+        ensure_procedures(account=account, wall_now=now)
+        if advance(account=account, broker=broker, wall_now=now):
+            self.more = True  # what it has asked for leaves at once
 
     def _sweep(self, account: Account, broker: Broker) -> None:
         """Look now and then, and more often while something is stopped, for orders that should be over."""
