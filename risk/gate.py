@@ -3,7 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from risk.checks import FORM_CHECKS, RULE_CHECKS, STATE_CHECKS, Check
+from risk.checks import FORM_CHECKS, RULE_CHECKS, SOFT_CHECKS, STATE_CHECKS, Check
 from risk.types import Case, Denial, OrderType
 
 BPS = Decimal(10_000)
@@ -23,6 +23,13 @@ def evaluate(case: Case) -> tuple[Case, list[Denial]]:
         return case, _ask(STATE_CHECKS, case) + form
     completed = replace(case, reserve_price=reserve_price(case), loss_per_share=loss_per_share(case))
     return completed, _ask(STATE_CHECKS, completed) + _ask(RULE_CHECKS, completed)
+
+
+def warnings_of(case: Case) -> list[Denial]:
+    """Return the soft limits that an accepted case passes, in the words of a denial."""
+    if case.limits.soft is None:
+        return []
+    return _ask(SOFT_CHECKS, replace(case, limits=case.limits.soft))
 
 
 def reserve_price(case: Case) -> Decimal:

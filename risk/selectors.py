@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db.models import BigIntegerField, Max, QuerySet
 from django.db.models.functions import Coalesce
 
-from risk.limits import LIMITS, LimitBook, LimitRow
-from risk.models import GLOBAL_SCOPE, BreakerEvent, KillSwitchEvent, Limit, LimitChange
-from risk.states import BreakerState, SwitchLevel
+from risk.limits import LIMITS, SOFT, SOFT_LIMITS, SOFT_SHARE, LimitBook, LimitRow, Override
+from risk.models import GLOBAL_SCOPE, BreakerEvent, KillSwitchEvent, Limit, LimitChange, LimitOverride
+from risk.states import BreakerState, OverrideState, SwitchLevel
 from risk.stops import StopScopes, strongest
 
 
@@ -168,7 +168,10 @@ def limit_book(version: int | None = None) -> LimitBook:
 def load_limits(version: int) -> LimitBook:
     """Read the limits from the database and the defaults from code and settings."""
     rows = [LimitRow(*row) for row in Limit.objects.values_list("name", "strategy", "symbol", "value")]
-    return LimitBook(rows=rows, defaults=default_limits(), version=version)
+    approved = LimitOverride.objects.filter(state=OverrideState.APPROVED)
+    columns = ("id", "name", "strategy", "symbol", "value", "valid_from", "valid_until")
+    overrides = [Override(*row) for row in approved.values_list(*columns)]
+    return LimitBook(rows=rows, defaults=default_limits(), version=version, overrides=overrides)
 
 
 def default_limits() -> dict[str, Decimal]:
@@ -176,5 +179,12 @@ def default_limits() -> dict[str, Decimal]:
     values = {name: definition.default for name, definition in LIMITS.items()}
     values["max_position_quantity"] = Decimal(settings.MAX_POSITION_SIZE)
     values["max_price_age_seconds"] = Decimal(settings.DATA_FRESHNESS_MINUTES * 60)
+    values["max_nbbo_age_seconds"] = values["max_price_age_seconds"]
     values["max_feed_age_seconds"] = values["max_price_age_seconds"]
     return values
+
+
+def settable_defaults() -> dict[str, Decimal]:
+    """Return the default of everything that can be set, soft values too."""
+    hard = default_limits()
+    return hard | {name: hard[name.removeprefix(SOFT)] * SOFT_SHARE for name in SOFT_LIMITS}

@@ -15,7 +15,7 @@ from marketdata.services.quotes import store_quotes
 from marketdata.types import QuoteUpdate
 from risk.services import kill_switch
 from risk.services.limits import set_limit
-from risk.types import OrderIntent, Side
+from risk.types import OrderIntent, Origin, Side
 
 D = Decimal
 MARKET_AT = datetime(2012, 6, 14, 15, 0, tzinfo=UTC)
@@ -68,7 +68,10 @@ def make_account(**fields: Any) -> Account:
 
 def make_intent(**fields: Any) -> OrderIntent:
     """Make the wish to buy ten AAPL at the market."""
-    return OrderIntent(**{"strategy": "manual", "symbol": "AAPL", "side": Side.BUY, "quantity": D(10)} | fields)
+    values = {"strategy": "manual", "symbol": "AAPL", "side": Side.BUY, "quantity": D(10)}
+    if fields.get("origin") == Origin.RUN:
+        values["signals_as_of"] = date(2012, 6, 13)
+    return OrderIntent(**values | fields)
 
 
 def submit(account: Account, **fields: Any) -> SubmitResult:
@@ -92,4 +95,13 @@ def allow(**limits: int | str) -> None:
 
 def allow_bursts() -> None:
     """Lift the limits on pace, so that a test may send many orders of one name at once."""
-    allow(min_order_interval_seconds=0, max_orders_per_minute=1_000_000, max_open_orders=1_000_000)
+    wide = 10**9
+    allow(
+        min_order_interval_seconds=0,
+        max_orders_per_minute=wide,
+        max_messages_per_minute=wide,
+        max_open_orders=wide,
+        max_open_orders_per_symbol=wide,
+        max_repeated_orders=wide,
+        identical_window_seconds=0,
+    )

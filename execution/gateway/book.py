@@ -1,14 +1,15 @@
 """The account as it was read under its lock, as cases for the gate; grows with each order that a batch has accepted."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
 
+from execution.gateway.rows import AccountRow, ItemRow
+from execution.gateway.tally import Tally
 from execution.session_hours import auctions_are_taken
 from marketdata import calendar
 from marketdata.clock import price_age
+from risk.release import code_version
 from risk.selectors import breaker_state, limit_book
 from risk.stops import StopScopes
 from risk.types import (
@@ -24,145 +25,6 @@ from risk.types import (
 )
 
 ZERO = Decimal(0)
-MINUTE = timedelta(minutes=1)
-
-
-class AccountRow(NamedTuple):
-    """What the lock statement returns."""
-
-    id: int
-    name: str
-    cash: Decimal
-    starting_cash: Decimal
-    margin_multiplier: Decimal
-    reconciliation: str
-    rate_window_at: datetime | None
-    rate_window_count: int
-    feed_id: int
-    price_lead: timedelta
-
-    @property
-    def scope(self) -> str:
-        """Name of the account among the scopes of trading states."""
-        return f"account:{self.name}"
-
-
-class LineRow(NamedTuple):
-    """One position line: `held` at the mark."""
-
-    quantity: Decimal | None
-    held: Decimal | None
-    open_buy_quantity: Decimal | None
-    open_sell_quantity: Decimal | None
-    open_buy_notional: Decimal | None
-    open_sell_notional: Decimal | None
-    open_order_count: int | None
-
-    def exposure(self, mark: Decimal) -> Exposure:
-        """Return the line at a mark."""
-        if self.quantity is None:
-            return Exposure(mark=mark)
-        return Exposure(
-            quantity=self.quantity,
-            mark=mark,
-            open_buy_quantity=self.open_buy_quantity or ZERO,
-            open_sell_quantity=self.open_sell_quantity or ZERO,
-            open_buy_notional=self.open_buy_notional or ZERO,
-            open_sell_notional=self.open_sell_notional or ZERO,
-            open_order_count=int(self.open_order_count or 0),
-        )
-
-
-class Existing(NamedTuple):
-    """Orders that may be this very order: by its id, by its idempotency key, and the newest attempt of the wish."""
-
-    by_client_id: int | None
-    by_idempotency_key: int | None
-    newest_attempt: int | None
-    attempt: int | None
-    status: str | None
-    filled_quantity: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRow:
-    """What the read statement returns for one intent."""
-
-    engaged: list[str]
-    has_global: bool
-    limits_version: int
-    day_base: Decimal | None
-    week_base: Decimal | None
-    breaker: str | None
-    quiet_until: datetime | None
-    strategy_id: int | None
-    strategy_enabled: bool
-    instrument_id: int | None
-    instrument: InstrumentView | None
-    price: tuple[Decimal, Decimal | None, Decimal | None, datetime] | None
-    strategy_line: LineRow
-    last_order_at: datetime | None
-    account_line: LineRow
-    account_totals: Totals
-    strategy_totals: Totals
-    existing: Existing
-    bands_at: datetime | None = None
-
-
-def parse_row(symbol: str, row: Sequence[Any]) -> ItemRow:
-    """Name the columns of one row of the read statement; the order is that of its SELECT list."""
-    instrument = None
-    if row[9] is not None:
-        instrument = InstrumentView(
-            symbol=symbol,
-            tick_size=row[10],
-            lot_size=row[11],
-            tradable=row[12],
-            shortable=row[13],
-            fractionable=row[14],
-            average_daily_volume=row[15],
-            restriction=row[16] or "",
-            halted=bool(row[56]),
-            halt_reason=row[57] or "",
-            limit_down=row[58],
-            limit_up=row[59],
-        )
-    return ItemRow(
-        engaged=row[0],
-        has_global=row[1],
-        limits_version=row[2],
-        day_base=row[3],
-        week_base=row[4],
-        breaker=row[5],
-        quiet_until=row[6],
-        strategy_id=row[7],
-        strategy_enabled=bool(row[8]),
-        instrument_id=row[9],
-        instrument=instrument,
-        price=None if row[17] is None else (row[17], row[18], row[19], row[20]),
-        strategy_line=LineRow(*row[21:28]),
-        last_order_at=row[28],
-        account_line=LineRow(*row[29:36]),
-        account_totals=_totals(row[36:43]),
-        strategy_totals=_totals(row[43:50]),
-        existing=Existing(*row[50:56]),
-        bands_at=row[60],
-    )
-
-
-def _totals(columns: Sequence[Any]) -> Totals:
-    if columns[0] is None:
-        return Totals()
-    gross, net, open_buy, open_sell, names, open_orders, loss = columns
-    return Totals(
-        gross=gross,
-        net=net,
-        open_buy_notional=open_buy,
-        open_sell_notional=open_sell,
-        names=int(names),
-        open_orders=int(open_orders),
-        reserved_loss=loss,
-    )
 
 
 class Book:
@@ -186,12 +48,15 @@ class Book:
         self._lines: dict[tuple[str, str], Exposure] = {}
         self._totals: dict[str, Totals] = {}
         self._last_order: set[tuple[str, str]] = set()
+        self._tally = Tally()
 
     def case(self, intent: OrderIntent, row: ItemRow) -> Case:
         """Return the case of one intent; earlier orders of the batch are counted as open."""
         price = self._price(row)
         mark = price.last if price else ZERO
-        limits = limit_book(row.limits_version).resolve(strategy=intent.strategy, symbol=intent.symbol)
+        limits = limit_book(row.limits_version).resolve(
+            strategy=intent.strategy, symbol=intent.symbol, at=self.wall_now
+        )
         strategy_line = self._lines.setdefault((intent.strategy, intent.symbol), row.strategy_line.exposure(mark))
         account_line = self._lines.setdefault(("", intent.symbol), row.account_line.exposure(mark))
         equity = self.account.cash + row.account_totals.net
@@ -212,9 +77,18 @@ class Book:
                 margin_multiplier=self.account.margin_multiplier,
                 rate_count=self.rate_count,
                 last_order_at=self._last_order_at(intent, row),
+                account_sector=(row.pace.account_sector or ZERO) + self._tally.sector("", row.instrument),
+                strategy_sector=(row.pace.strategy_sector or ZERO)
+                + self._tally.sector(intent.strategy, row.instrument),
+                identical_count=self._identical_count(intent, row, limits.strategy.identical_window_seconds),
+                run_count=(row.pace.run_count or 0) + self._tally.run_count(intent),
+                opposite_price=self._tally.opposite_price(intent, row.pace.opposite_price),
+                session_peak_equity=row.pace.session_peak_equity if row.pace.peaks_on == self.day else None,
+                peak_equity=row.pace.peak_equity,
             ),
             limits=limits,
             state=self._state(intent, row),
+            signal_age=self._signal_age(intent),
         )
 
     def reserve(self, case: Case) -> None:
@@ -234,11 +108,14 @@ class Book:
                 names=totals.names + was_flat,
                 open_orders=totals.open_orders + 1,
                 reserved_loss=totals.reserved_loss + intent.quantity * case.loss_per_share,
+                turnover=totals.turnover + case.notional,
+                messages=totals.messages + 1,
             )
         self._lines[intent.strategy, intent.symbol] = after
         self._lines["", intent.symbol] = _with_order(case.book.account_line, case)
         self._last_order.add((intent.strategy, intent.symbol))
         self.rate_count += 1
+        self._tally.count(case, added=after.worst_notional - before.worst_notional)
 
     def _instrument(self, row: ItemRow) -> InstrumentView | None:
         """Return the instrument; a price band of another session says nothing about this one."""
@@ -263,10 +140,26 @@ class Book:
             breaker=breaker.value,
             reconciliation=self.account.reconciliation,
             strategy_enabled=row.strategy_enabled,
+            clock_skew_ms=row.pace.clock_skew_ms,
+            release=row.pace.release or "",
+            version=code_version() if row.pace.release else "",
         )
 
     def _last_order_at(self, intent: OrderIntent, row: ItemRow) -> datetime | None:
         return self.market_at if (intent.strategy, intent.symbol) in self._last_order else row.last_order_at
+
+    def _identical_count(self, intent: OrderIntent, row: ItemRow, window: Decimal) -> int:
+        if window <= 0:
+            return 0
+        since = self.market_at - timedelta(seconds=int(window))
+        return sum(at > since for at in row.pace.identical_at or ()) + self._tally.identical_count(intent)
+
+    def _signal_age(self, intent: OrderIntent) -> int | None:
+        if intent.signals_as_of is None:
+            return None
+        if intent.signals_as_of >= self.day:
+            return 0
+        return len(calendar.sessions_between(intent.signals_as_of, self.day)) - 1
 
 
 def _with_order(line: Exposure, case: Case) -> Exposure:

@@ -15,7 +15,8 @@ def leg_case(entry: Case, leg: OrderIntent) -> Case:
     for the same reason. A group is one order for the pace of orders, so the interval is not asked of its legs.
     """
     book = entry.book if entry.intent.order_class == "oco" else _after_fill(entry)
-    return replace(entry, intent=leg, book=replace(book, last_order_at=None), reserve_price=ZERO, loss_per_share=ZERO)
+    book = replace(book, last_order_at=None, identical_count=0, run_count=0, opposite_price=None)
+    return replace(entry, intent=leg, book=book, reserve_price=ZERO, loss_per_share=ZERO)
 
 
 def _after_fill(entry: Case) -> PortfolioSnapshot:

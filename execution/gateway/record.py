@@ -1,10 +1,14 @@
 """What is written of one judged intent: the row of the write statement, and the case as it is kept for explanations."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from execution.gateway.book import Book, ItemRow
+from execution.gateway.book import Book
+from execution.gateway.rows import ItemRow
+from execution.gateway.tally import counts_in_a_row
 from execution.identity import client_order_id, exact
 from execution.reservation import Reservation, reserve
 from execution.states import OrderStatus
@@ -23,6 +27,7 @@ def order_row(
     key: str,
     attempt: int,
     denials: list[Denial],
+    warnings: Sequence[Denial] = (),
     entry_position: int | None = None,
 ) -> dict[str, Any]:
     """Return one row of the write statement.
@@ -44,6 +49,7 @@ def order_row(
         "outcome": (DecisionOutcome.DENIED if denials else DecisionOutcome.ACCEPTED).value,
         "codes": ",".join(denial.code.value for denial in denials)[:CODES_LENGTH],
         "denials": [denial.as_dict() for denial in denials],
+        "warnings": [warning.as_dict() for warning in warnings],
         "decided": decided(case, book),
         "status": (OrderStatus.DENIED if denials else OrderStatus.HELD if is_leg else OrderStatus.PENDING).value,
         "client_order_id": intent.client_order_id or client_order_id(intent, book.day, attempt),
@@ -67,6 +73,19 @@ def order_row(
         "cap": str(case.limits.strategy.max_position_quantity),
         **(_numbers(case) if storable else {}),
         **_reserved(reservation),
+        **_counted(case),
+    }
+
+
+def _counted(case: Case) -> dict[str, Any]:
+    intent, storable = case.intent, case.reserve_price > 0
+    counts = int(counts_in_a_row(intent))
+    window = timedelta(seconds=int(case.limits.strategy.repeat_window_seconds))
+    return {
+        "turnover": str(case.notional) if storable else None,
+        "buy_run": counts if intent.sign > 0 else 0,
+        "sell_run": counts if intent.sign < 0 else 0,
+        "run_until": (case.at + window).isoformat(),
     }
 
 
@@ -100,11 +119,23 @@ def decided(case: Case, book: Book) -> dict[str, Any]:
         "day_base_equity": exact(case.book.day_base_equity),
         "week_base_equity": exact(case.book.week_base_equity),
         "orders_this_minute": case.book.rate_count,
+        "sector": case.instrument.sector if case.instrument else "",
+        "account_sector": exact(case.book.account_sector),
+        "strategy_sector": exact(case.book.strategy_sector),
+        "identical_orders": case.book.identical_count,
+        "orders_in_a_row": case.book.run_count,
+        "opposite_price": exact(case.book.opposite_price),
+        "session_peak_equity": exact(case.book.session_peak_equity),
+        "peak_equity": exact(case.book.peak_equity),
+        "signal_age": case.signal_age,
         "state": {
             "halted_by": list(case.state.halted_by),
             "halt_level": case.state.halt_level,
             "breaker": case.state.breaker,
             "reconciliation": case.state.reconciliation,
+            "clock_skew_ms": case.state.clock_skew_ms,
+            "release": case.state.release,
+            "version": case.state.version,
         },
         "limits": _limits(case.limits),
         "trading_date": book.day.isoformat(),
@@ -183,6 +214,8 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "names": totals.names,
         "open_orders": totals.open_orders,
         "reserved_loss": exact(totals.reserved_loss),
+        "turnover": exact(totals.turnover),
+        "messages": totals.messages,
     }
 
 

@@ -8,8 +8,9 @@ import orjson
 
 from execution.errors import ExecutionError
 from execution.gateway import statements
-from execution.gateway.book import AccountRow, Book, ItemRow, parse_row
+from execution.gateway.book import Book
 from execution.gateway.prepared import run
+from execution.gateway.rows import AccountRow, ItemRow, parse_row
 from execution.identity import intent_key
 from marketdata import calendar
 from marketdata.clock import ClockState, market_now, waiting_lead
@@ -31,8 +32,8 @@ def read_account(account_id: int, *, wall_now: datetime, lock: bool) -> tuple[Ac
     if not rows:
         raise AccountMissing(f"there is no account {account_id}")
     row = rows[0]
-    clock = ClockState(*row[9:16])
-    return AccountRow._make([*row[:9], waiting_lead(clock)]), market_now(clock, wall_now)
+    clock = ClockState(*row[10:17])
+    return AccountRow._make([*row[:10], waiting_lead(clock)]), market_now(clock, wall_now)
 
 
 def read_items(book: Book, intents: Sequence[OrderIntent], keys: Sequence[str]) -> list[ItemRow]:
@@ -50,9 +51,12 @@ def read_items(book: Book, intents: Sequence[OrderIntent], keys: Sequence[str]) 
             *(f"symbol:{name}" for name in sorted(symbols)),
         ],
         "day": book.day,
+        "minute": book.minute,
+        "market_at": book.market_at,
         "week": book.day - timedelta(days=book.day.weekday()),
         "symbols": [intent.symbol for intent in intents],
         "strategies": [intent.strategy for intent in intents],
+        "sides": [str(intent.side) for intent in intents],
         "client_ids": [intent.client_order_id for intent in intents],
         "idempotency_keys": [intent.idempotency_key for intent in intents],
         "intent_keys": list(keys),

@@ -9,6 +9,7 @@ from django.db.models import Q
 from execution.crashpoints import Point, crashpoint
 from execution.errors import OrderNotOpen
 from execution.models import Account, Order, OrderEvent
+from execution.pace import count_message
 from execution.services import legs, successors
 from execution.services.journal import Journal
 from execution.services.waking import wake_dispatcher
@@ -86,6 +87,9 @@ def _cancel_all(journal: Journal, orders: list[Order], operator: str, reason: st
         _cancel(journal, together[pk], operator, reason)
     for order in together.values():
         pairs.settle(order)
+        if order.status == OrderStatus.PENDING_CANCEL:
+            count_message(journal.position(order), journal.market_at)
+            journal.touch_position(journal.position(order))
     return [together[pk] for pk in sorted(together)]
 
 

@@ -15,15 +15,16 @@ from django.db import transaction
 from execution.crashpoints import Point, crashpoint
 from execution.errors import InvalidGroup, OrderConflict
 from execution.gateway import store
-from execution.gateway.book import Book, ItemRow
+from execution.gateway.book import Book
 from execution.gateway.legs import leg_case
+from execution.gateway.rows import ItemRow
 from execution.identity import exact, group_client_order_id, group_key, leg_client_order_id, leg_key
 from execution.models import Account, Order
 from execution.models.orders import LegRole, OrderClass
 from execution.services.orders import Judged, existing_order, repeated, store_judged, stored_denials
 from execution.states import OrderStatus
 from execution.types import SubmitResult
-from risk.gate import evaluate
+from risk.gate import evaluate, warnings_of
 from risk.groups import check_exit_prices, check_terms
 from risk.types import Case, Denial, OrderIntent, OrderType, Side
 
@@ -162,6 +163,7 @@ def _judged(
     case, denials = evaluate(book.case(replace(entry, client_order_id=entry_id), rows[0]))
     judged = [(case, denials), *_judged_legs(case, _named(legs, entry_id))]
     reasons = _reasons(judged)
+    warnings = [] if reasons else warnings_of(case)
     if not reasons:
         book.reserve(case)
     return [
@@ -173,6 +175,7 @@ def _judged(
             (own if position else []) or reasons,
             attempt,
             entry_position=0 if position else None,
+            warnings=[] if position else warnings,
         )
         for position, ((each, own), row, key) in enumerate(zip(judged, rows, keys, strict=True))
     ]

@@ -57,6 +57,9 @@ POSITION_FIELDS = (
     "short_cap",
     "current_price",
     "current_price_at",
+    "turnover",
+    "message_minute",
+    "message_count",
     "updated_at",
 )
 

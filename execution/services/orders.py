@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -13,15 +13,17 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from execution.crashpoints import Point, crashpoint
 from execution.errors import OrderConflict
 from execution.gateway import store
-from execution.gateway.book import Book, ItemRow
+from execution.gateway.book import Book
 from execution.gateway.record import order_row
+from execution.gateway.rows import ItemRow
 from execution.identity import exact
 from execution.models import Account, Order, Strategy
+from execution.services.consequences import follow
 from execution.signals import orders_changed
 from execution.states import RETRYABLE, OrderStatus
 from execution.types import SubmitResult
 from marketdata.models import Instrument
-from risk.gate import evaluate
+from risk.gate import evaluate, warnings_of
 from risk.types import Case, Denial, DenialCode, OrderIntent
 
 ORDER_COLUMNS = [field.attname for field in Order._meta.concrete_fields]
@@ -41,6 +43,7 @@ class Judged:
     same_as: int | None = None
     entry_position: int | None = None
     """Of a leg: where its entry stands in the batch."""
+    warnings: list[Denial] = field(default_factory=list)
 
 
 def submit_order(*, intent: OrderIntent, account: Account, wall_now: datetime) -> SubmitResult:
@@ -94,10 +97,12 @@ def _judge(book: Book, intents: Sequence[OrderIntent]) -> list[Judged]:
             judged.append(Judged(intent, row, key, None, [], existing=existing))
             continue
         case, denials = evaluate(book.case(intent, row))
+        warnings = [] if denials else warnings_of(case)
         if not denials:
             book.reserve(case)
         attempts[key] += 1
-        judged.append(Judged(intent, row, key, case, denials, (row.existing.attempt or 0) + attempts[key]))
+        attempt = (row.existing.attempt or 0) + attempts[key]
+        judged.append(Judged(intent, row, key, case, denials, attempt, warnings=warnings))
     return judged
 
 
@@ -147,6 +152,7 @@ def store_judged(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
             key=item.key,
             attempt=item.attempt,
             denials=item.denials,
+            warnings=item.warnings,
             entry_position=item.entry_position,
         )
         for position, item in enumerate(judged)
@@ -164,7 +170,8 @@ def store_judged(book: Book, judged: Sequence[Judged]) -> list[SubmitResult]:
         else:
             order_id, decision_id, stored_at = next(written)
             order = None if order_id is None else _order(book, item, fields[position], order_id, decision_id, stored_at)
-            results.append(SubmitResult(order, True, item.denials, decision_id))
+            results.append(SubmitResult(order, True, item.denials, decision_id, item.warnings))
+            follow(book, item.row, intent=item.intent, denials=item.denials, warnings=item.warnings)
     ids = [result.order.pk for result in results if result.order is not None and result.created]
     if ids:
         transaction.on_commit(partial(orders_changed.send_robust, Order, account_id=book.account.id, order_ids=ids))

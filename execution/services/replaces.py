@@ -7,7 +7,7 @@ the two mean to each other until then, and after.
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 
@@ -17,17 +17,20 @@ from django.db.models import Q
 from execution.crashpoints import Point, crashpoint
 from execution.errors import OrderConflict, ReplaceRefused
 from execution.gateway import store
-from execution.gateway.book import Book, ItemRow
+from execution.gateway.book import Book
 from execution.gateway.record import decided, order_row
+from execution.gateway.rows import ItemRow
 from execution.identity import exact
 from execution.models import Order, OrderEvent
+from execution.pace import give_back
+from execution.services.consequences import follow
 from execution.services.journal import Journal
 from execution.services.orders import stored_denials
 from execution.services.successors import filled_before, is_successor, may_trade
 from execution.signals import orders_changed
 from execution.states import OPEN, OrderStatus
 from execution.types import SubmitResult
-from risk.gate import evaluate
+from risk.gate import evaluate, warnings_of
 from risk.types import Case, Denial, OrderIntent, OrderType, Origin, Side, TimeInForce
 
 OPERATOR = OrderEvent.Source.OPERATOR
@@ -232,7 +235,7 @@ def _judge_and_store(book: Book, journal: Journal, original: Order, intent: Orde
     key = store.keys_of([intent], book.day)[0]
     covers = may_trade(original) if is_working(original) else None
     with transaction.atomic():  # undone when the gate refuses: then the original has never been anything else
-        _give_way(journal, original, intent, operator)
+        _give_way(journal, original, intent, operator, book.day)
         item = store.read_items(book, [intent], [key])[0]
         if item.existing.by_client_id is not None:
             raise OrderConflict(f"client_order_id: {intent.client_order_id!r} was used before, give another one")
@@ -248,8 +251,10 @@ def is_working(original: Order) -> bool:
     return original.status in WORKING
 
 
-def _give_way(journal: Journal, original: Order, intent: OrderIntent, operator: str) -> None:
+def _give_way(journal: Journal, original: Order, intent: OrderIntent, operator: str, day: date) -> None:
     """Release what the original holds: for the time being when the broker has it, for good when it was never sent."""
+    give_back(journal.position(original), original, day)
+    journal.touch_position(journal.position(original))
     after = OrderStatus.PENDING_REPLACE if is_working(original) else OrderStatus.REPLACED
     detail = {"successor": intent.client_order_id, "quantity": exact(intent.quantity)}
     if intent.total_quantity is not None:
@@ -265,15 +270,19 @@ def _store(
         book.reserve(case)
     held = case if denials or covers is None else _covering(case, original, covers)
     attempt = (item.existing.attempt or 0) + 1
-    row = order_row(position=0, book=book, case=held, row=item, key=key, attempt=attempt, denials=denials)
+    warnings = [] if denials else warnings_of(case)
+    row = order_row(
+        position=0, book=book, case=held, row=item, key=key, attempt=attempt, denials=denials, warnings=warnings
+    )
     row["decided"] = decided(case, book)
     row["cap"] = str(max(Decimal(row["cap"]), _worst(held)))
     order_id, decision_id, _stored_at = store.write_orders(book, [row])[0]
+    follow(book, item, intent=case.intent, denials=denials, warnings=warnings)
     if order_id is None:
         return SubmitResult(None, True, denials, decision_id)
     transaction.on_commit(partial(orders_changed.send_robust, Order, account_id=book.account.id, order_ids=[order_id]))
     stored = Order.objects.select_related("instrument", "strategy", "decision").get(pk=order_id)
-    return SubmitResult(stored, True, denials, decision_id)
+    return SubmitResult(stored, True, denials, decision_id, warnings)
 
 
 def _covering(case: Case, original: Order, covers: Decimal) -> Case:

@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from marketdata.admin import ReadOnlyAdmin
 from marketdata.clock import wall_now
 from risk.admin.confirmation import ConfirmForm, Question, ask
-from risk.limits import LIMITS
+from risk.limits import SETTABLE
 from risk.models import Limit, LimitChange, RestrictedInstrument
-from risk.selectors import default_limits
+from risk.selectors import settable_defaults
 from risk.services.limits import lift_restriction, restrict_instrument, set_limit
 from risk.services.reasons import LONGEST, SHORTEST
 
@@ -40,7 +40,7 @@ class LimitForm(forms.ModelForm[Limit]):
     def clean(self) -> dict[str, Any]:
         """Refuse what the service would refuse, beside the field."""
         cleaned = super().clean() or self.cleaned_data
-        definition = LIMITS.get(cleaned.get("name") or self.instance.name)
+        definition = SETTABLE.get(cleaned.get("name") or self.instance.name)
         value = cleaned.get("value")
         if definition is not None and value is not None and not definition.minimum <= value <= definition.maximum:
             self.add_error("value", f"allowed is {definition.minimum:f} to {definition.maximum:f} {definition.unit}")
@@ -65,17 +65,17 @@ class LimitAdmin(admin.ModelAdmin[Limit]):
     @admin.display(description="unit")
     def unit(self, limit: Limit) -> str:
         """Return what the value counts."""
-        return LIMITS[limit.name].unit
+        return SETTABLE[limit.name].unit
 
     @admin.display(description="default")
     def default(self, limit: Limit) -> str:
         """Return what would be in force without any override."""
-        return plain(default_limits()[limit.name])
+        return plain(settable_defaults()[limit.name])
 
     @admin.display(description="in force now")
     def before(self, limit: Limit) -> str:
         """Return the stored value, beside the field for the new one."""
-        return f"{plain(limit.value)} {LIMITS[limit.name].unit}"
+        return f"{plain(limit.value)} {SETTABLE[limit.name].unit}"
 
     def get_fields(self, request: HttpRequest, obj: Limit | None = None) -> Any:
         """Show what is in force above the new value."""
@@ -116,7 +116,7 @@ class LimitAdmin(admin.ModelAdmin[Limit]):
     def back_to_default(self, request: HttpRequest, queryset: QuerySet[Limit]) -> HttpResponse | None:
         """Take the chosen overrides away, with a reason."""
         rows = list(queryset)
-        defaults = default_limits()
+        defaults = settable_defaults()
         lines = [f"{row}: back to {plain(defaults[row.name])}" for row in rows]
         question = Question("Back to the default", "From the next order on the defaults bind.", lines, "Take away")
         filled, page = ask(self, request, question, queryset=queryset)

@@ -100,6 +100,20 @@ def check_position_notional(case: Case) -> Denial | None:
     return None
 
 
+def check_sector(case: Case) -> Denial | None:
+    """Deny when the worst value of all names of the sector would exceed the limit (account currency)."""
+    added = _added_gross(case)
+    for scope, held, limits in (
+        ("account", case.book.account_sector, case.limits.account),
+        (_strategy_scope(case), case.book.strategy_sector, case.limits.strategy),
+    ):
+        if added > 0 and held + added > limits.max_sector_notional:
+            sector = (case.instrument.sector if case.instrument else "") or "none"
+            what = f"value held in sector {sector}"
+            return _over(case, DenialCode.SECTOR_LIMIT, what, scope, limits.max_sector_notional, held + added)
+    return None
+
+
 def check_gross(case: Case) -> Denial | None:
     """Deny when the worst gross exposure would exceed the limit (account currency)."""
     for scope, totals, limits in _totals(case):
@@ -160,6 +174,20 @@ def check_weekly_loss(case: Case) -> Denial | None:
     """Deny what adds risk when the loss since last week's close is too large; counted as the daily loss."""
     pct = case.limits.account.weekly_loss_pct
     return _check_loss(case, DenialCode.WEEKLY_LOSS, "this week", case.book.week_base_equity, pct)
+
+
+def check_intraday_loss(case: Case) -> Denial | None:
+    """Deny what adds risk when the loss from the session's highest equity is too large; counted as the daily loss."""
+    base = case.book.session_peak_equity
+    pct = case.limits.account.intraday_loss_pct
+    return None if base is None else _check_loss(case, DenialCode.INTRADAY_LOSS, "from today's peak", base, pct)
+
+
+def check_drawdown(case: Case) -> Denial | None:
+    """Deny what adds risk when the loss from the highest equity ever is too large; counted as the daily loss."""
+    base = case.book.peak_equity
+    pct = case.limits.account.drawdown_pct
+    return None if base is None else _check_loss(case, DenialCode.DRAWDOWN, "from the highest equity", base, pct)
 
 
 def _check_loss(case: Case, code: DenialCode, period: str, base: Decimal, pct: Decimal) -> Denial | None:

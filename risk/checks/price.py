@@ -63,6 +63,36 @@ def check_price_collar(case: Case) -> Denial | None:
     return None
 
 
+def check_nbbo_collar(case: Case) -> Denial | None:
+    """Deny a limit too far beyond the side it would trade with, in percent of it, and one held against an old quote.
+
+    Bid and ask are asked for while they are told; the distance from the last price is asked in any case.
+    """
+    price, wanted, limits = case.price, case.intent.limit_price, case.limits.strategy
+    if price is None or wanted is None:
+        return None
+    side = price.ask if case.intent.sign > 0 else price.bid
+    if side is None:
+        return None
+    name = "ask" if case.intent.sign > 0 else "bid"
+    if price.age_seconds > limits.max_nbbo_age_seconds:
+        return Denial(
+            DenialCode.NBBO_COLLAR,
+            f"the {name} of {case.intent.symbol} is {price.age_seconds} s old: too old to hold a limit against",
+            limit=f"{limits.max_nbbo_age_seconds.normalize():f} s",
+            observed=f"{price.age_seconds} s",
+        )
+    beyond = (wanted - side) * case.intent.sign * HUNDRED / side
+    if beyond <= limits.nbbo_collar_pct:
+        return None
+    return Denial(
+        DenialCode.NBBO_COLLAR,
+        f"price {wanted:f} is {beyond:.2f}% beyond the {name} {side:f}",
+        limit=f"{limits.nbbo_collar_pct.normalize():f}%",
+        observed=f"{beyond:.2f}%",
+    )
+
+
 def check_order_quantity(case: Case) -> Denial | None:
     """Deny more shares in one order than the fat-finger limit."""
     limit = case.limits.strategy.max_order_quantity

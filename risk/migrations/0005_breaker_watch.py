@@ -4,7 +4,7 @@ import django.core.serializers.json
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
-from risk.limits import LIMITS
+from risk.limits import SETTABLE
 
 
 class Migration(migrations.Migration):
@@ -91,11 +91,11 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='limit',
             name='name',
-            field=models.CharField(choices=[(item.name, item.label) for item in LIMITS.values()], max_length=40),
+            field=models.CharField(choices=[(item.name, item.label) for item in SETTABLE.values()], max_length=40),
         ),
         migrations.AddConstraint(
             model_name='limit',
-            constraint=models.CheckConstraint(condition=models.Q(('name__in', sorted(LIMITS))), name='limit_name_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('name__in', sorted(SETTABLE))), name='limit_name_known'),
         ),
         migrations.AddIndex(
             model_name='brokerfault',

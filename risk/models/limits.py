@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from marketdata.models import Instrument
-from risk.limits import LIMITS
+from risk.limits import SETTABLE
 from risk.models.overrides import LimitOverride
 from risk.models.reasons import REASON_LENGTH
 
@@ -12,7 +12,7 @@ from risk.models.reasons import REASON_LENGTH
 class Limit(models.Model):
     """A value that overrides a default; an empty strategy or symbol means all of them."""
 
-    name = models.CharField(max_length=40, choices=[(item.name, item.label) for item in LIMITS.values()])
+    name = models.CharField(max_length=40, choices=[(item.name, item.label) for item in SETTABLE.values()])
     strategy = models.CharField(max_length=40, blank=True, default="")
     symbol = models.CharField(max_length=16, blank=True, default="")
     value = models.DecimalField(max_digits=20, decimal_places=8)
@@ -21,7 +21,7 @@ class Limit(models.Model):
         ordering = ("name", "strategy", "symbol")
         constraints = (
             models.UniqueConstraint(name="limit_unique", fields=["name", "strategy", "symbol"]),
-            models.CheckConstraint(name="limit_name_known", condition=Q(name__in=sorted(LIMITS))),
+            models.CheckConstraint(name="limit_name_known", condition=Q(name__in=sorted(SETTABLE))),
             models.CheckConstraint(name="limit_not_negative", condition=Q(value__gte=0)),
         )
 

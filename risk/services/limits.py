@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from marketdata.models import Instrument
 from risk.errors import InvalidLimit
-from risk.limits import LIMITS
+from risk.limits import SETTABLE
 from risk.models import Limit, LimitChange, RestrictedInstrument
 from risk.services.reasons import require_reason
 from risk.signals import limits_changed
@@ -72,9 +72,9 @@ def _lock_changes() -> None:
 
 
 def _require_valid(name: str, value: Decimal | None) -> None:
-    definition = LIMITS.get(name)
+    definition = SETTABLE.get(name)
     if definition is None:
-        raise InvalidLimit(f"name: got {name!r}, allowed are {', '.join(sorted(LIMITS))}")
+        raise InvalidLimit(f"name: got {name!r}, allowed are {', '.join(sorted(SETTABLE))}")
     if value is None:
         return
     if not value.is_finite() or not definition.minimum <= value <= definition.maximum:

@@ -40,15 +40,32 @@ class LimitValues:
     max_correlation_pct: Decimal
     max_var_pct: Decimal
     market_order_cost_bps: Decimal
+    nbbo_collar_pct: Decimal
+    max_nbbo_age_seconds: Decimal
+    max_sector_notional: Decimal
+    max_open_orders_per_symbol: Decimal
+    max_daily_turnover: Decimal
+    max_messages_per_minute: Decimal
+    max_identical_orders: Decimal
+    identical_window_seconds: Decimal
+    max_repeated_orders: Decimal
+    repeat_window_seconds: Decimal
+    self_trade_prevention: Decimal
+    order_clock_skew_ms: Decimal
+    max_signal_age_sessions: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectiveLimits:
-    """`account` binds the sum over all strategies, `strategy` binds this strategy alone."""
+    """`account` binds the sum over all strategies, `strategy` binds this strategy alone.
+
+    `soft` are the values that warn; they have none of their own.
+    """
 
     account: LimitValues
     strategy: LimitValues
     version: int = 0
+    soft: "EffectiveLimits | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +80,8 @@ class Case:
     book: PortfolioSnapshot
     limits: EffectiveLimits
     state: TradingState
+    signal_age: int | None = None
+    """Sessions from the signals' date to the order's; None when the order tells of no signals."""
     reserve_price: Decimal = field(default=ZERO)
     loss_per_share: Decimal = field(default=ZERO)
 

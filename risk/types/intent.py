@@ -1,6 +1,7 @@
 """What somebody wants to trade."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from risk.types.words import OrderType, Origin, Side, TimeInForce
@@ -13,7 +14,8 @@ class OrderIntent:
     `quantity` in shares; prices in account currency a share. `source_ref` names what wanted it (a run, a user).
     `order_class` and `leg_role` belong to groups (bracket, oco, oto). `replaces_id` is the order whose terms this one
     changes, `cover_quantity` the shares that it holds for both until the broker has decided, `total_quantity` the
-    shares it is for together with what the orders before it have filled.
+    shares it is for together with what the orders before it have filled. `signals_as_of` is the session whose close a
+    run's signals were made from.
     """
 
     strategy: str
@@ -37,6 +39,7 @@ class OrderIntent:
     replaces_id: int | None = None
     cover_quantity: Decimal | None = None
     total_quantity: Decimal | None = None
+    signals_as_of: date | None = None
 
     @property
     def sign(self) -> int:

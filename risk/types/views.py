@@ -27,6 +27,7 @@ class InstrumentView:
     halt_reason: str = ""
     limit_down: Decimal | None = None
     limit_up: Decimal | None = None
+    sector: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,10 @@ class Totals:
     names: int = 0
     open_orders: int = 0
     reserved_loss: Decimal = ZERO
+    turnover: Decimal = ZERO
+    """Value of the orders accepted in the session, account currency."""
+    messages: int = 0
+    """Orders, new terms and cancels of the market minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +120,11 @@ class PortfolioSnapshot:
     """The account under its lock.
 
     `strategy_line` is the strategy's own position line; `account_line` sums all strategies in the instrument.
-    `day_base_equity` is the equity at the close before, `week_base_equity` that of the week before.
+    `day_base_equity` is the equity at the close before, `week_base_equity` that of the week before, the peaks are the
+    highest equity of the session and ever. `account_sector` and `strategy_sector` are the worst values of the lines in
+    the instrument's sector. `identical_count` and `run_count` are the orders alike and those of the same strategy, name
+    and side that were accepted within their windows. `opposite_price` is the best resting limit of the account on the
+    other side, whatever the strategy.
     """
 
     strategy_line: Exposure
@@ -128,6 +137,13 @@ class PortfolioSnapshot:
     margin_multiplier: Decimal
     rate_count: int
     last_order_at: datetime | None
+    account_sector: Decimal = ZERO
+    strategy_sector: Decimal = ZERO
+    identical_count: int = 0
+    run_count: int = 0
+    opposite_price: Decimal | None = None
+    session_peak_equity: Decimal | None = None
+    peak_equity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,3 +159,8 @@ class TradingState:
     strategy_enabled: bool
     halt_level: str = "halted"
     """Means something only while a scope is engaged."""
+    clock_skew_ms: int | None = None
+    """The broker's clock minus ours; None where there is no other clock."""
+    release: str = ""
+    version: str = ""
+    """The version that may trade and the one that judges; empty while none was ever announced."""

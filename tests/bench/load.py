@@ -152,7 +152,7 @@ class Load:
                 "quantity": str(1 + number % 97),
                 "order_type": "limit",
                 "time_in_force": "day",
-                "limit_price": f"{100 + random.randrange(-400, 400) / 100:.2f}",
+                "limit_price": f"{100 + random.randrange(1, 400) / 100 * (-1 if number % 2 else 1):.2f}",
                 "client_order_id": f"{self.plan.tag}-{number}",
             }
         ).encode()

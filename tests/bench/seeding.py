@@ -31,6 +31,8 @@ def lift_limits() -> None:
         max_order_quantity=WIDE, max_order_notional=WIDE, max_position_quantity=WIDE, max_position_notional=WIDE,
         max_gross_notional=WIDE, max_net_notional=WIDE, max_names=10_000, max_open_orders=WIDE,
         max_orders_per_minute=WIDE, min_order_interval_seconds=0, daily_loss_pct=100, weekly_loss_pct=100,
+        max_messages_per_minute=WIDE, max_open_orders_per_symbol=WIDE, max_repeated_orders=WIDE,
+        max_sector_notional=WIDE, max_daily_turnover=WIDE, intraday_loss_pct=100, drawdown_pct=100,
     )  # fmt: skip
 
 
@@ -57,7 +59,8 @@ def intent(account: Account, **fields: object) -> OrderIntent:
         "side": Side.BUY if number % 2 else Side.SELL,
         "quantity": Decimal(1 + number % 97),
         "order_type": OrderType.LIMIT,
-        "limit_price": Decimal(100) + Decimal(number % 800 - 400) / 100,
+        # Buys below the market, sells above it: a desk's own orders must not meet.
+        "limit_price": Decimal(100) + Decimal(number % 400 + 1) / 100 * (-1 if number % 2 else 1),
         "client_order_id": f"{account.name}-{number}",
     }
     return factories.make_intent(**wish | fields)

@@ -522,7 +522,15 @@ def test_the_decision_keeps_all_that_the_gate_knew() -> None:
     }
     assert (case["equity"], case["trading_date"], case["reserve_price"]) == ("100000", "2012-06-14", "100")
     assert case["limits"]["account"]["max_position_quantity"] == "1000"
-    assert case["state"] == {"halted_by": [], "halt_level": "active", "breaker": "open", "reconciliation": "clean"}
+    assert case["state"] == {
+        "halted_by": [],
+        "halt_level": "active",
+        "breaker": "open",
+        "reconciliation": "clean",
+        "clock_skew_ms": None,
+        "release": "",
+        "version": "",
+    }
 
 
 @pytest.mark.parametrize(("held", "against"), [(Side.SELL, Side.BUY), (Side.BUY, Side.SELL)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from risk.checks import FORM_CHECKS, RULE_CHECKS, STATE_CHECKS
 from risk.gate import evaluate, loss_per_share, reserve_price
-from risk.types import DenialCode, Exposure, OrderType, SessionView, Side, TimeInForce, Totals
+from risk.types import DenialCode, Exposure, OrderType, Origin, SessionView, Side, TimeInForce, Totals
 from tests.risk.cases import (
     NOW,
     D,
@@ -33,6 +33,9 @@ ONLY: dict[DenialCode, dict] = {
     DenialCode.CIRCUIT_BREAKER: {"state": make_state(breaker="tripped")},
     DenialCode.RECONCILIATION_PENDING: {"state": make_state(reconciliation="pending")},
     DenialCode.STRATEGY_DISABLED: {"state": make_state(strategy_enabled=False)},
+    DenialCode.VERSION_MISMATCH: {"state": make_state(release="0123456789ab", version="ba9876543210")},
+    DenialCode.CLOCK_SKEW: {"state": make_state(clock_skew_ms=-1_001)},
+    DenialCode.SIGNALS_STALE: {"intent": make_intent(origin=Origin.RUN), "signal_age": 2},
     DenialCode.INVALID_QUANTITY: {"intent": make_intent(quantity=D("NaN"))},
     DenialCode.INVALID_PRICE: {"intent": make_intent(order_type=OrderType.LIMIT, limit_price=D(-1))},
     DenialCode.INVALID_COMBINATION: {"intent": make_intent(time_in_force=TimeInForce.GTC)},
@@ -45,6 +48,10 @@ ONLY: dict[DenialCode, dict] = {
     DenialCode.PRICE_UNAVAILABLE: {"price": None},
     DenialCode.PRICE_STALE: {"price": make_price(age_seconds=1801)},
     DenialCode.PRICE_COLLAR: {"intent": make_intent(order_type=OrderType.LIMIT, limit_price=D(89))},
+    DenialCode.NBBO_COLLAR: {
+        "intent": make_intent(order_type=OrderType.LIMIT, limit_price=D(101)),
+        "limits": make_limits(nbbo_collar_pct=D("0.98")),
+    },
     DenialCode.LULD_BAND: {
         "intent": make_intent(order_type=OrderType.LIMIT, limit_price=D("105.01")),
         "instrument": make_instrument(limit_down=D(95), limit_up=D(105)),
@@ -54,17 +61,26 @@ ONLY: dict[DenialCode, dict] = {
     DenialCode.ADV_LIMIT: {"instrument": make_instrument(average_daily_volume=None)},
     DenialCode.REDUCE_ONLY: {"intent": make_intent(reduce_only=True)},
     DenialCode.NOT_SHORTABLE: {"intent": make_intent(side=Side.SELL), "instrument": make_instrument(shortable=False)},
+    DenialCode.SELF_TRADE: {"book": make_book(opposite_price=D("100.01"))},
     DenialCode.ORDER_INTERVAL: {"book": make_book(last_order_at=NOW - timedelta(seconds=1))},
     DenialCode.ORDER_RATE: {"book": make_book(rate_count=300)},
+    DenialCode.MESSAGE_RATE: {"book": make_book(totals=Totals(messages=600))},
+    DenialCode.DUPLICATE_ORDER: {"book": make_book(identical_count=10)},
+    DenialCode.REPEATED_ORDERS: {"book": make_book(run_count=60)},
     DenialCode.OPEN_ORDER_LIMIT: {"book": make_book(totals=Totals(open_orders=1_000))},
+    DenialCode.SYMBOL_ORDER_LIMIT: {"book": make_book(line=held(0, open_order_count=100))},
     DenialCode.POSITION_LIMIT: {"book": make_book(line=held(901, mark="0.01"))},
     DenialCode.NOTIONAL_LIMIT: {"book": make_book(line=held(900, mark=101))},
+    DenialCode.SECTOR_LIMIT: {"book": make_book(account_sector=D(490_001))},
     DenialCode.GROSS_LIMIT: {"book": make_book(totals=Totals(gross=D(490_001)))},
     DenialCode.NET_LIMIT: {"book": make_book(totals=Totals(net=D(490_001)))},
     DenialCode.NAME_LIMIT: {"book": make_book(totals=Totals(names=20))},
+    DenialCode.TURNOVER_LIMIT: {"book": make_book(totals=Totals(turnover=D(19_990_001)))},
     DenialCode.BUYING_POWER: {"book": make_book(margin_multiplier=D("0.009"))},
     DenialCode.DAILY_LOSS: {"book": make_book(equity=D(980_000))},
     DenialCode.WEEKLY_LOSS: {"book": make_book(week_base_equity=D(1_100_000))},
+    DenialCode.INTRADAY_LOSS: {"book": make_book(session_peak_equity=D(1_040_000))},
+    DenialCode.DRAWDOWN: {"book": make_book(peak_equity=D(1_120_000))},
 }  # fmt: skip
 
 
@@ -87,16 +103,33 @@ def test_every_rule_refuses_alone(code):
 
 def test_all_denials_are_reported_in_the_order_of_the_codes():
     hopeless = make_case(
-        intent=make_intent(quantity=D(100_000), order_type=OrderType.LIMIT, limit_price=D(150), reduce_only=True),
-        state=make_state(halted_by=("global",), breaker="tripped", reconciliation="broken", strategy_enabled=False),
+        intent=make_intent(
+            quantity=D(100_000), order_type=OrderType.LIMIT, limit_price=D(150), reduce_only=True, origin=Origin.RUN
+        ),
+        state=make_state(
+            halted_by=("global",),
+            breaker="tripped",
+            reconciliation="broken",
+            strategy_enabled=False,
+            release="0123456789ab",
+            version="ba9876543210",
+            clock_skew_ms=5_000,
+        ),
         instrument=make_instrument(tradable=False, restriction="list", halted=True, limit_down=D(90), limit_up=D(110)),
         price=make_price(age_seconds=9_999),
         book=make_book(
             line=Exposure(mark=D(100)),
-            totals=Totals(gross=D(10**7), net=D(10**7), names=50, open_orders=5_000),
+            account_line=Exposure(mark=D(100), open_order_count=200),
+            totals=Totals(gross=D(10**7), net=D(10**7), names=50, open_orders=5_000, turnover=D(10**9), messages=999),
             equity=D(1),
             rate_count=999,
             last_order_at=NOW,
+            account_sector=D(10**7),
+            identical_count=99,
+            run_count=99,
+            opposite_price=D(100),
+            session_peak_equity=D(10**6),
+            peak_equity=D(10**6),
         ),
     )
     expected = set(DenialCode) - {

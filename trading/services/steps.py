@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -93,6 +93,7 @@ def make_signals(work: Work) -> dict[str, Any]:
     weights, excluded = outcomes(signal_set)
     return {
         "signal_set": signal_set.pk,
+        "as_of": signal_set.as_of_date.isoformat(),
         "weights": {symbol: f"{weight:f}" for symbol, weight in weights.items()},
         "excluded": excluded,
     }
@@ -121,7 +122,9 @@ def make_intents(work: Work) -> dict[str, Any]:
 
 def submit_batch(work: Work) -> dict[str, Any]:
     """Put the intents before the gate, as one batch; denials are results, not failures."""
-    intents = [_intent(stored) for stored in work.outputs[StepName.INTENTS]["intents"]]
+    as_of = work.outputs[StepName.SIGNALS].get("as_of")  # a run that was begun before this was kept has none
+    told = None if as_of is None else date.fromisoformat(as_of)
+    intents = [_intent(stored, told) for stored in work.outputs[StepName.INTENTS]["intents"]]
     results = submit_orders(intents=intents, account=work.run.account, wall_now=work.watch.now())
     orders = [
         {
@@ -225,7 +228,7 @@ def _intent_json(intent: OrderIntent) -> dict[str, Any]:
     }
 
 
-def _intent(stored: dict[str, Any]) -> OrderIntent:
+def _intent(stored: dict[str, Any], signals_as_of: date | None) -> OrderIntent:
     return OrderIntent(
         strategy=stored["strategy"],
         symbol=stored["symbol"],
@@ -237,4 +240,5 @@ def _intent(stored: dict[str, Any]) -> OrderIntent:
         idempotency_key=stored["idempotency_key"],
         origin=Origin.RUN,
         source_ref=stored["source_ref"],
+        signals_as_of=signals_as_of,
     )
