@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from execution.models import Account
 from trading.services.risk_watch import watch_desk
+from trading.services.slicing import ask_for_slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +22,7 @@ class Duty:
     """Called with the account (its feed read with it) and the wall time."""
 
 
-DUTIES: tuple[Duty, ...] = (Duty("risk_watch", timedelta(seconds=1), watch_desk),)
+DUTIES: tuple[Duty, ...] = (
+    Duty("risk_watch", timedelta(seconds=1), watch_desk),
+    Duty("slices", timedelta(milliseconds=200), ask_for_slices),
+)

@@ -15,6 +15,7 @@ from execution.models import Account, Strategy
 from execution.services.corporate_actions import apply_corporate_actions
 from execution.services.reports import apply_reports
 from execution.services.sessions import close_session
+from execution.services.slices import due_parents, forget_asking, work_parent
 from marketdata.clock import wall_now
 from marketdata.types import FeedKind
 from trading.errors import RunBusyError
@@ -77,6 +78,15 @@ def read_assets(account_id: int) -> str:
     return f"{len(refresh_assets(account=_account(account_id), wall_now=wall_now()))} permissions changed"
 
 
+def send_slices(account_id: int) -> str:
+    """Work the parent orders that have something to be done; what is still to be done then is asked for anew."""
+    account = _account(account_id)
+    parents = due_parents(account, wall_now())
+    sent = sum(work_parent(parent_id=parent_id, wall_now=wall_now()) for parent_id in parents)
+    forget_asking(parents)
+    return f"{sent} slices sent"
+
+
 def finish_run(run_id: int) -> str:
     """Collect a run's fills and write its report."""
     run = Run.objects.select_related("account__feed", "strategy").get(pk=run_id)
@@ -100,7 +110,7 @@ def _account(account_id: int) -> Account:
 
 TASKS: dict[str, Callable[..., object]] = {
     task.__name__: task
-    for task in (run_daily, skip_daily, close_day, finish_run, import_bars, read_assets, worker_heartbeat)
+    for task in (run_daily, skip_daily, close_day, finish_run, import_bars, read_assets, send_slices, worker_heartbeat)
 }
 
 

@@ -3,7 +3,7 @@
 from execution.services.slices.creation import ParentResult, Preview, create_parent, preview_parent
 from execution.services.slices.steering import cancel_parent, pause_parent, pause_parents, resume_parent
 from execution.services.slices.wish import ParentWish
-from execution.services.slices.working import work_parents
+from execution.services.slices.working import due_parents, forget_asking, work_parent, work_parents
 
 __all__ = [
     "ParentResult",
@@ -11,9 +11,12 @@ __all__ = [
     "Preview",
     "cancel_parent",
     "create_parent",
+    "due_parents",
+    "forget_asking",
     "pause_parent",
     "pause_parents",
     "preview_parent",
     "resume_parent",
+    "work_parent",
     "work_parents",
 ]

@@ -5,7 +5,7 @@ has decided is done afterwards without the row: cancels, and one slice at a time
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -44,11 +44,16 @@ def work_parents(*, account: Account, wall_now: datetime) -> int:
     return sum(work_parent(parent_id=parent_id, wall_now=wall_now) for parent_id in due_parents(account, wall_now))
 
 
-def due_parents(account: Account, wall_now: datetime) -> Iterator[int]:
+def due_parents(account: Account, wall_now: datetime) -> list[int]:
     """Return the ids of the parents to be looked at, oldest first, a limited number."""
     market_at = account.feed.market_now(wall_now)
     due = parents_due(account_id=account.pk, market_at=market_at, wall_now=wall_now)
-    yield from list(due.values_list("pk", flat=True)[:MOST_AT_ONCE])
+    return list(due.values_list("pk", flat=True)[:MOST_AT_ONCE])
+
+
+def forget_asking(parent_ids: Sequence[int]) -> None:
+    """Note that parents were looked at: what is due of them is asked for again."""
+    ParentOrder.objects.filter(pk__in=parent_ids).update(asked_at=None)
 
 
 def work_parent(*, parent_id: int, wall_now: datetime) -> bool:
