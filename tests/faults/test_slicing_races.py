@@ -1,0 +1,175 @@
+"""Two schedulers at once, and whoever steers while they send: one order for a slice, never more than the parent.
+
+Each guard has its control: without it the same race does what must not be.
+"""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.query import QuerySet
+
+from execution.models import Order, ParentOrder, Slice
+from execution.parent_orders import progress
+from execution.services.orders import submit_order
+from execution.services.slices import cancel_parent, create_parent, pause_parent, sending, working
+from execution.services.slices.working import LEASE, work_parent
+from execution.states import OPEN
+from tests.execution.slicing.desk import D, SlicingDesk, next_due, wish
+from tests.factories import allow_bursts, make_intent
+from tests.risk.threads import in_another_transaction, together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORKERS = 6
+
+
+def due_parent(desk: SlicingDesk, **fields: Any) -> ParentOrder:
+    parent = desk.parent(**fields)
+    due = next_due(parent)
+    assert due is not None
+    desk.go(due)
+    return parent
+
+
+def race(desk: SlicingDesk, parent: ParentOrder, workers: int = WORKERS) -> list[Any]:
+    return together(*[lambda: work_parent(parent_id=parent.pk, wall_now=desk.wall) for _ in range(workers)])
+
+
+def test_154_of_many_workers_one_sends_the_slice() -> None:
+    desk = SlicingDesk()
+    for number in range(5):
+        parent = due_parent(desk, client_order_id=f"p{number}")
+        assert sum(race(desk, parent)) == 1
+        assert parent.children.count() == 1
+        assert list(parent.slices.exclude(status="planned").values_list("status", flat=True)) == ["sent"]
+        allow_bursts()
+
+
+def test_154_control_without_lock_and_claim_more_than_one_would_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parent is not locked and the claim is believed to be free: the database alone keeps it to one order."""
+    original = QuerySet.select_for_update
+
+    def unlocked(self: Any, *args: Any, **fields: Any) -> Any:
+        return self if self.model is ParentOrder else original(self, *args, **fields)
+
+    monkeypatch.setattr(QuerySet, "select_for_update", unlocked)
+    submitted: list[str] = []
+
+    def submit(**fields: Any) -> Any:
+        submitted.append(fields["intent"].client_order_id)
+        return submit_order(**fields)
+
+    monkeypatch.setattr(sending, "submit_order", submit)
+    allow_bursts()
+    desk = SlicingDesk()
+    doubled = False
+    for number in range(20):
+        parent = due_parent(desk, client_order_id=f"p{number}")
+        outcomes = race(desk, parent)
+        assert parent.children.count() == 1
+        several = submitted.count(f"p{number}-S1") > 1 or any(isinstance(found, Exception) for found in outcomes)
+        doubled = doubled or several
+    assert doubled, "the race never had two senders"
+
+
+def test_154_a_parent_that_another_worker_looks_at_is_passed_over() -> None:
+    desk = SlicingDesk()
+    parent = due_parent(desk)
+    with in_another_transaction(lambda: ParentOrder.objects.select_for_update(no_key=True).get(pk=parent.pk)):
+        assert race(desk, parent, 2) == [False, False]
+    assert race(desk, parent, 1) == [True]
+
+
+def test_148_a_pause_waits_for_the_child_that_is_being_stored_and_cancels_it() -> None:
+    desk = SlicingDesk()
+    parent = due_parent(desk)
+    look = working.look_at(parent.pk, wall_now=desk.wall)
+    row = Slice.objects.get(pk=look.claimed)
+    intent = make_intent(parent_id=parent.pk, slice_number=row.number, quantity=row.quantity, client_order_id="child")
+    with in_another_transaction(lambda: submit_order(intent=intent, account=desk.account, wall_now=desk.wall)):
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(Exception, match="lock timeout"):
+            pause_parent(parent=parent, operator="ann", wall_now=desk.wall)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+    pause_parent(parent=parent, operator="ann", wall_now=desk.wall)
+    assert Order.objects.get().status == "canceled"
+
+
+@pytest.mark.parametrize("steer", [pause_parent, cancel_parent])
+def test_148_whoever_stops_it_while_a_slice_is_sent_leaves_nothing_open(steer: Any) -> None:
+    allow_bursts()
+    desk = SlicingDesk()
+    for number in range(6):
+        parent = due_parent(desk, client_order_id=f"p{number}")
+        together(
+            lambda parent=parent: work_parent(parent_id=parent.pk, wall_now=desk.wall),
+            lambda parent=parent: steer(parent=parent, operator="ann", wall_now=desk.wall),
+        )
+        working_orders = parent.children.filter(status__in=sorted(OPEN))
+        assert not working_orders.exists()
+        parent.refresh_from_db()
+        assert parent.status in ("paused", "canceled")
+        desk.wall += LEASE
+        work_parent(parent_id=parent.pk, wall_now=desk.wall)
+        assert not working_orders.exists()
+
+
+def children_at_once(desk: SlicingDesk, parent: ParentOrder) -> int:
+    """Store two children of ten shares at the same moment, past claim and gate; returns how many were stored."""
+    account = desk.account
+    made = [
+        make_intent(parent_id=parent.pk, slice_number=number, quantity=D(10), client_order_id=f"{parent.pk}-{number}")
+        for number in (1, 2)
+    ]
+    together(
+        *[lambda intent=intent: submit_order(intent=intent, account=account, wall_now=desk.wall) for intent in made]
+    )
+    return parent.children.count()
+
+
+def prepared(desk: SlicingDesk) -> ParentOrder:
+    """Make a parent with room for one of two slices that are both being sent."""
+    parent = create_parent(wish=wish(client_order_id=uuid.uuid4().hex), account=desk.account, wall_now=desk.wall).parent
+    assert parent is not None
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX IF EXISTS slice_one_claim")
+    claimed = {"status": "claimed", "claim": uuid.uuid4(), "claimed_until": desk.wall + LEASE}
+    Slice.objects.filter(parent=parent, number__in=(1, 2)).update(**claimed)
+    ParentOrder.objects.filter(pk=parent.pk).update(quantity=15)
+    return parent
+
+
+@pytest.fixture
+def one_claim_restored(transactional_db: None) -> Any:
+    yield
+    Slice.objects.filter(status="claimed").update(status="skipped", claim=None, claimed_until=None)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE execution_order ENABLE TRIGGER execution_order_child_fits")
+        cursor.execute(
+            "CREATE UNIQUE INDEX IF NOT EXISTS slice_one_claim ON execution_slice (parent_id) WHERE status = 'claimed'"
+        )
+
+
+@pytest.mark.usefixtures("one_claim_restored")
+def test_children_stored_at_the_same_moment_never_exceed_their_parent() -> None:
+    allow_bursts()
+    desk = SlicingDesk()
+    for _ in range(5):
+        parent = prepared(desk)
+        assert children_at_once(desk, parent) == 1
+        assert progress(parent).open == 10
+
+
+@pytest.mark.usefixtures("one_claim_restored")
+def test_control_without_the_trigger_they_do() -> None:
+    allow_bursts()
+    desk = SlicingDesk()
+    parent = prepared(desk)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE execution_order DISABLE TRIGGER execution_order_child_fits")
+    assert children_at_once(desk, parent) == 2
+    assert progress(parent).open == 20 > 15
