@@ -20,8 +20,8 @@ from execution.selectors import desk_account
 from marketdata.clock import wall_now
 from marketdata.models import Instrument, Quote
 from ops_console.api.wire import encode
+from ops_console.redis_light import redis_answers
 from ops_console.snapshot.broker_line import described, line_tone, troubles
-from ops_console.snapshot.redis_light import redis_answers
 from risk.models import GLOBAL_SCOPE
 from risk.selectors import breaker_status, kill_switch_status, limit_book
 from risk.states import BreakerState

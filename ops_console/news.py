@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from ops_console.snapshot.redis_light import redis_client
+from ops_console.redis_light import redis_client
 
 EVENTS_CHANNEL = "portcullis:events"
 PRICES_CHANNEL = "portcullis:prices"

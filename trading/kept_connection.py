@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from psycopg.errors import LockNotAvailable
 
 TRUSTED_SECONDS = 1
-SHORT_PATIENCE = "20ms"
+SHORT_PATIENCE = "50ms"
 SHORT_SECONDS = 1
 """So long after the last wait in vain the patience stays short; whoever holds the lock may still do."""
 

@@ -170,9 +170,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Applications
 
+# Emergencies wait for every import: the admin's classes are loaded where its pages are served, and daphne, which is an
+# app for the sake of `runserver`, where that runs.
+ADMIN_IS_SERVED = PROCESS_ROLE in {"web", "command"} and not for_operators
 INSTALLED_APPS = [
-    "daphne",
-    "django.contrib.admin",
+    *(["daphne"] if "runserver" in sys.argv else []),
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.exceptions import RedisError
 
 from ops_console.diagnosis import Diagnosis
-from ops_console.snapshot.redis_light import redis_client
+from ops_console.redis_light import redis_client
 
 OLDEST_POSTGRESQL = 150_000
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")

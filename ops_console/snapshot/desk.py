@@ -14,7 +14,7 @@ from execution.selectors import RealtimePnl
 from execution.services.reports import MOVES_SHARES
 from execution.services.wishes import Wish, kept_wishes
 from marketdata.models import TradingStatus
-from ops_console.snapshot.redis_light import redis_answers
+from ops_console.redis_light import redis_answers
 from risk import selectors as risk_selectors
 from risk.models import Alert, ReleaseRequest
 from risk.selectors import BreakerStatus, KillSwitchStatus
