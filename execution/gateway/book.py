@@ -83,6 +83,7 @@ class Book:
                 identical_count=self._identical_count(intent, row, limits.strategy.identical_window_seconds),
                 run_count=(row.pace.run_count or 0) + self._tally.run_count(intent),
                 opposite_price=self._tally.opposite_price(intent, row.pace.opposite_price),
+                parent_left=self._tally.parent_left(intent, row.pace.parent_left),
                 session_peak_equity=row.pace.session_peak_equity if row.pace.peaks_on == self.day else None,
                 peak_equity=row.pace.peak_equity,
             ),

@@ -124,6 +124,7 @@ def decided(case: Case, book: Book) -> dict[str, Any]:
         "strategy_sector": exact(case.book.strategy_sector),
         "identical_orders": case.book.identical_count,
         "orders_in_a_row": case.book.run_count,
+        "parent_left": exact(case.book.parent_left),
         "opposite_price": exact(case.book.opposite_price),
         "session_peak_equity": exact(case.book.session_peak_equity),
         "peak_equity": exact(case.book.peak_equity),

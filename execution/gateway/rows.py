@@ -84,6 +84,7 @@ class PaceRow(NamedTuple):
     peaks_on: date | None
     clock_skew_ms: int | None
     release: str | None
+    parent_left: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def parse_row(symbol: str, row: Sequence[Any]) -> ItemRow:
         account_totals=_totals(row[36:43], row[62:64]),
         strategy_totals=_totals(row[43:50], row[64:66]),
         existing=Existing(*row[50:56]),
-        pace=PaceRow(*row[66:76]),
+        pace=PaceRow(*row[66:77]),
         bands_at=row[60],
     )
 

@@ -4,7 +4,15 @@ The lock comes alone and first: a statement that locks and reads at once would r
 and a limit could be passed by two. The read that follows sees everything committed by whoever held the lock before.
 """
 
-from execution.states import RESTING
+from collections.abc import Iterable
+
+from execution.states import OPEN, RESTING, OrderStatus
+
+
+def listed(statuses: Iterable[OrderStatus]) -> str:
+    """Write statuses as literals, so that the planner sees which partial index they fit."""
+    return ", ".join(f"'{status.value}'" for status in sorted(statuses))
+
 
 LOCK_ACCOUNT = """
 SELECT a.id, a.name, a.cash, a.starting_cash, a.margin_multiplier, a.reconciliation, a.rate_window_at,
@@ -21,8 +29,8 @@ READ_ACCOUNT = LOCK_ACCOUNT.replace("FOR NO KEY UPDATE OF a", "")
 READ_CASE = """
 WITH item AS (
     SELECT * FROM unnest(%(symbols)s::text[], %(strategies)s::text[], %(sides)s::text[], %(client_ids)s::text[],
-                         %(idempotency_keys)s::text[], %(intent_keys)s::text[])
-           WITH ORDINALITY AS t(symbol, strategy, side, client_id, idempotency_key, intent_key, position)
+                         %(idempotency_keys)s::text[], %(intent_keys)s::text[], %(parents)s::bigint[])
+           WITH ORDINALITY AS t(symbol, strategy, side, client_id, idempotency_key, intent_key, parent_id, position)
 ), line AS MATERIALIZED (
     SELECT p.strategy_id, p.instrument_id, p.quantity, p.open_buy_quantity, p.open_sell_quantity, p.open_buy_notional,
            p.open_sell_notional, p.open_order_count, p.reserved_loss, p.last_order_at, h.sector, v.held,
@@ -89,7 +97,13 @@ SELECT t.engaged, t.has_global, t.limits_version, t.day_base, t.week_base, b.sta
        WHEN item.side = 'sell' AND c.open_buy_quantity > 0 THEN (
            SELECT max(o.limit_price) FROM execution_order o WHERE o.account_id = %(account)s
            AND o.instrument_id = i.id AND o.side = 'buy' AND o.order_type = 'limit' AND o.status IN (RESTING)) END,
-       reading.session_peak_equity, reading.peak_equity, reading.trading_date, t.clock_skew, t.release
+       reading.session_peak_equity, reading.peak_equity, reading.trading_date, t.clock_skew, t.release,
+       CASE WHEN item.parent_id IS NOT NULL THEN (
+           SELECT whole.quantity - coalesce((
+               SELECT sum(CASE WHEN o.status IN (COUNTED) THEN o.quantity ELSE o.filled_quantity END)
+               FROM execution_order o WHERE o.parent_id = whole.id), 0)
+           FROM execution_parentorder whole WHERE whole.id = item.parent_id AND whole.account_id = %(account)s
+           AND whole.instrument_id = i.id AND whole.strategy_id = s.id AND whole.side = item.side) END
 FROM item
 CROSS JOIN trading_state t
 LEFT JOIN breaker b ON true
@@ -121,7 +135,7 @@ LEFT JOIN LATERAL (
     WHERE o.account_id = %(account)s AND o.intent_key = item.intent_key ORDER BY o.attempt DESC
     LIMIT 1) by_intent ON true
 ORDER BY item.position
-""".replace("RESTING", ", ".join(f"'{status.value}'" for status in sorted(RESTING)))
+""".replace("RESTING", listed(RESTING)).replace("COUNTED", listed(OPEN - {OrderStatus.PENDING_REPLACE}))
 
 # One statement writes decision, order, first event, reservation and rate counter, so that one flush makes all durable.
 # Position rows are taken in the order in which everybody locks them. The row that is proposed for insertion has to pass

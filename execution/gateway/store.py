@@ -60,6 +60,7 @@ def read_items(book: Book, intents: Sequence[OrderIntent], keys: Sequence[str]) 
         "client_ids": [intent.client_order_id for intent in intents],
         "idempotency_keys": [intent.idempotency_key for intent in intents],
         "intent_keys": list(keys),
+        "parents": [intent.parent_id for intent in intents],
     }
     rows = run(statements.READ_CASE, parameters)
     return [parse_row(intent.symbol, row) for intent, row in zip(intents, rows, strict=True)]

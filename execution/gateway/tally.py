@@ -16,6 +16,7 @@ class Tally:
         self._terms: Counter[tuple[object, ...]] = Counter()
         self._runs: Counter[tuple[str, str, str]] = Counter()
         self._resting: dict[tuple[str, str], Decimal] = {}
+        self._children: defaultdict[int, Decimal] = defaultdict(lambda: ZERO)
 
     def count(self, case: Case, *, added: Decimal) -> None:
         """Count an accepted order; `added` is what it adds to the worst value of its line (account currency)."""
@@ -24,6 +25,8 @@ class Tally:
         self._sectors[intent.strategy, sector] += added
         self._terms[_terms(intent)] += 1
         self._runs[_run(intent)] += counts_in_a_row(intent)
+        if intent.parent_id is not None:
+            self._children[intent.parent_id] += intent.quantity
         if intent.order_type == OrderType.LIMIT and intent.limit_price is not None:
             best = self._resting.get((intent.symbol, intent.side), intent.limit_price)
             better = max if intent.sign > 0 else min
@@ -40,6 +43,12 @@ class Tally:
     def run_count(self, intent: OrderIntent) -> int:
         """Return how many orders had this strategy, name and side."""
         return self._runs[_run(intent)]
+
+    def parent_left(self, intent: OrderIntent, stored: Decimal | None) -> Decimal | None:
+        """Return what the parent has left for children (shares); None without a parent of that account and name."""
+        if intent.parent_id is None or stored is None:
+            return None
+        return stored - self._children[intent.parent_id]
 
     def opposite_price(self, intent: OrderIntent, stored: Decimal | None) -> Decimal | None:
         """Return the best resting limit of the other side, of the batch and of what was stored before."""

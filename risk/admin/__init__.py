@@ -2,6 +2,7 @@
 
 from risk.admin.alerts import AlertAdmin
 from risk.admin.limits import LimitAdmin, LimitChangeAdmin, RestrictedInstrumentAdmin
+from risk.admin.overrides import LimitOverrideAdmin
 from risk.admin.releases import ReleaseAdmin
 from risk.admin.state import BreakerEventAdmin, DecisionAdmin, KillSwitchEventAdmin, ReleaseRequestAdmin
 from risk.admin.watch import BrokerFaultAdmin, CorrelationAdmin, LimitBreachAdmin, RiskReadingAdmin
@@ -16,6 +17,7 @@ __all__ = [
     "LimitAdmin",
     "LimitBreachAdmin",
     "LimitChangeAdmin",
+    "LimitOverrideAdmin",
     "ReleaseAdmin",
     "ReleaseRequestAdmin",
     "RestrictedInstrumentAdmin",

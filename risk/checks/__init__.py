@@ -44,6 +44,7 @@ RULE_CHECKS: tuple[Check, ...] = (
     price.check_volume_share,
     portfolio.check_reduce_only,
     portfolio.check_shortable,
+    crossing.check_parent,
     crossing.check_self_trade,
     portfolio.check_order_interval,
     portfolio.check_order_rate,

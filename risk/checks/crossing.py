@@ -1,8 +1,22 @@
-"""Would the order meet one of our own at the exchange: a trade with oneself is a wash trade."""
+"""What an order may not be beside our others: more than its parent, or the other side of one that rests."""
 
 from decimal import Decimal
 
 from risk.types import Case, Denial, DenialCode, OrderType
+
+
+def check_parent(case: Case) -> Denial | None:
+    """Deny a child that is larger than what its parent has left, and one of a parent that is not its own."""
+    intent, left = case.intent, case.book.parent_left
+    if intent.parent_id is None or (left is not None and intent.quantity <= left):
+        return None
+    told = "it is of another account, strategy, name or side" if left is None else f"{left:f} shares are left"
+    return Denial(
+        DenialCode.PARENT_EXCEEDED,
+        f"the parent's children may not exceed it: {told}",
+        limit="its own parent" if left is None else f"{left:f}",
+        observed=f"{intent.quantity:f}",
+    )
 
 
 def check_self_trade(case: Case) -> Denial | None:

@@ -31,9 +31,9 @@ def set_limit(
     :raises InvalidReason: nothing is stored
     """
     text = require_reason(reason)
-    _require_valid(name, value)
+    require_valid(name, value)
     with transaction.atomic():
-        _lock_changes()
+        lock_changes()
         key: dict[str, Any] = {"name": name, "strategy": strategy, "symbol": symbol}
         row = Limit.objects.filter(**key).first()
         old = row.value if row else None
@@ -64,14 +64,19 @@ def lift_restriction(*, restriction: RestrictedInstrument, operator: str, now: d
     RestrictedInstrument.objects.filter(pk=restriction.pk, lifted_at=None).update(lifted_by=operator, lifted_at=now)
 
 
-def _lock_changes() -> None:
+def lock_changes() -> None:
+    """Wait for whoever changes limits, until the end of the transaction."""
     # The newest change's id is the version that every process caches limits by. Ids must therefore become visible in
     # their order: a change that commits after a later one would never be read.
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('risk limits', 0))")
 
 
-def _require_valid(name: str, value: Decimal | None) -> None:
+def require_valid(name: str, value: Decimal | None) -> None:
+    """Refuse an unknown limit and a value that it cannot have; None stands for none.
+
+    :raises InvalidLimit: it says what is allowed
+    """
     definition = SETTABLE.get(name)
     if definition is None:
         raise InvalidLimit(f"name: got {name!r}, allowed are {', '.join(sorted(SETTABLE))}")

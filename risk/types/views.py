@@ -124,7 +124,7 @@ class PortfolioSnapshot:
     highest equity of the session and ever. `account_sector` and `strategy_sector` are the worst values of the lines in
     the instrument's sector. `identical_count` and `run_count` are the orders alike and those of the same strategy, name
     and side that were accepted within their windows. `opposite_price` is the best resting limit of the account on the
-    other side, whatever the strategy.
+    other side, whatever the strategy. `parent_left` are the shares of a parent that its children leave over.
     """
 
     strategy_line: Exposure
@@ -142,6 +142,7 @@ class PortfolioSnapshot:
     identical_count: int = 0
     run_count: int = 0
     opposite_price: Decimal | None = None
+    parent_left: Decimal | None = None
     session_peak_equity: Decimal | None = None
     peak_equity: Decimal | None = None
 

@@ -61,6 +61,7 @@ ONLY: dict[DenialCode, dict] = {
     DenialCode.ADV_LIMIT: {"instrument": make_instrument(average_daily_volume=None)},
     DenialCode.REDUCE_ONLY: {"intent": make_intent(reduce_only=True)},
     DenialCode.NOT_SHORTABLE: {"intent": make_intent(side=Side.SELL), "instrument": make_instrument(shortable=False)},
+    DenialCode.PARENT_EXCEEDED: {"intent": make_intent(parent_id=7), "book": make_book(parent_left=D(99))},
     DenialCode.SELF_TRADE: {"book": make_book(opposite_price=D("100.01"))},
     DenialCode.ORDER_INTERVAL: {"book": make_book(last_order_at=NOW - timedelta(seconds=1))},
     DenialCode.ORDER_RATE: {"book": make_book(rate_count=300)},
@@ -104,7 +105,12 @@ def test_every_rule_refuses_alone(code):
 def test_all_denials_are_reported_in_the_order_of_the_codes():
     hopeless = make_case(
         intent=make_intent(
-            quantity=D(100_000), order_type=OrderType.LIMIT, limit_price=D(150), reduce_only=True, origin=Origin.RUN
+            quantity=D(100_000),
+            order_type=OrderType.LIMIT,
+            limit_price=D(150),
+            reduce_only=True,
+            origin=Origin.RUN,
+            parent_id=7,
         ),
         state=make_state(
             halted_by=("global",),

@@ -91,6 +91,9 @@ class LimitSerializer(Shape):
     unit = serializers.CharField()
     value = DecimalText(help_text="In force for the strategy and symbol that were asked for.")
     account_value = DecimalText(help_text="In force for the sum over all strategies.")
+    soft_value = NullableDecimalText(
+        help_text="What passes it is accepted with a warning; 0 warns of nothing, null where there is none."
+    )
     default = DecimalText()
     minimum = DecimalText()
     maximum = DecimalText()
@@ -182,7 +185,13 @@ BREAKER_NAMES = names_of(BreakerSerializer)
 
 
 def limit_answer(
-    definition: LimitDefinition, *, effective: Decimal, account: Decimal, default: Decimal, overrides: Sequence[Limit]
+    definition: LimitDefinition,
+    *,
+    effective: Decimal,
+    account: Decimal,
+    soft: Decimal | None,
+    default: Decimal,
+    overrides: Sequence[Limit],
 ) -> Answer:
     """Return one limit."""
     return {
@@ -191,6 +200,7 @@ def limit_answer(
         "unit": definition.unit,
         "value": effective,
         "account_value": account,
+        "soft_value": soft,
         "default": default,
         "minimum": definition.minimum,
         "maximum": definition.maximum,

@@ -28,7 +28,7 @@ from ops_console.api.openapi import documented
 from ops_console.api.problems import invalid
 from ops_console.scopes import Scope
 from risk import selectors
-from risk.limits import LIMITS, LimitDefinition
+from risk.limits import LIMITS, SETTABLE, SOFT, SOFT_LIMITS, LimitDefinition, in_force
 from risk.models import Decision, Limit
 from risk.services.limits import set_limit
 from risk.states import DecisionOutcome
@@ -56,7 +56,7 @@ def limit_field(definition: LimitDefinition) -> fields.Field:
     return number.but(read=read, allowed=allowed, nullable=True)
 
 
-LIMIT_FIELDS = {name: limit_field(definition) for name, definition in LIMITS.items()}
+LIMIT_FIELDS = {name: limit_field(definition) for name, definition in SETTABLE.items()}
 COMMON_FIELDS: dict[str, fields.Field] = {"reason": fields.reason(required=True), **SCOPE_FIELDS}
 PUT_FIELDS = {**COMMON_FIELDS, **LIMIT_FIELDS}
 FAT_FINGER_FIELDS = {**COMMON_FIELDS, **{name: LIMIT_FIELDS[name] for name in FAT_FINGER}}
@@ -77,14 +77,17 @@ class LimitsView(ApiView):
     @documented(
         "limits_put",
         "Change limits",
-        description="Sets every limit that is named, together or not at all; null removes an override.",
+        description=(
+            "Sets every limit that is named, together or not at all; null removes an override. A `soft_` value warns: "
+            "without one it is four fifths of the limit."
+        ),
         body=PUT_FIELDS,
         example=EXAMPLE,
         answers={200: LimitsSerializer},
     )
     def put(self, request: Request) -> Response:
         """Answer with every limit."""
-        values = change(request, PUT_FIELDS, tuple(LIMITS))
+        values = change(request, PUT_FIELDS, tuple(SETTABLE))
         return Response(limits_answer(tuple(LIMITS), values))
 
 
@@ -188,7 +191,7 @@ def require_known(values: dict[str, Any]) -> None:
 def limits_answer(names: tuple[str, ...], wanted: dict[str, Any]) -> Answer:
     """Return limits as they are in force for a strategy and a symbol, and every override."""
     book = selectors.limit_book()
-    effective = book.resolve(strategy=wanted["strategy"] or "", symbol=wanted["symbol"] or "")
+    effective = book.resolve(strategy=wanted["strategy"] or "", symbol=wanted["symbol"] or "", at=wall_now())
     defaults = selectors.default_limits()
     overrides: dict[str, list[Limit]] = {}
     for row in Limit.objects.filter(name__in=names).order_by("strategy", "symbol"):
@@ -200,6 +203,7 @@ def limits_answer(names: tuple[str, ...], wanted: dict[str, Any]) -> Answer:
                 LIMITS[name],
                 effective=getattr(effective.strategy, name),
                 account=getattr(effective.account, name),
+                soft=in_force(effective, f"{SOFT}{name}")[1] if f"{SOFT}{name}" in SOFT_LIMITS else None,
                 default=defaults[name],
                 overrides=overrides.get(name, []),
             )

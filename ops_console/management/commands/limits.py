@@ -20,9 +20,9 @@ from ops_console.management.operator_command import (
     operating_system_user,
 )
 from ops_console.scopes import Scope
-from risk.limits import LIMITS
+from risk.limits import SETTABLE, in_force
 from risk.models import Limit
-from risk.selectors import default_limits, limit_book
+from risk.selectors import limit_book, settable_defaults
 from risk.services.limits import set_limit
 
 DEFAULT = "default"
@@ -84,21 +84,21 @@ class Command(OperatorCommand):
         if options["json"]:
             self.say_json({"id": change.pk, "name": change.name, "old": change.old_value, "new": change.new_value})
             return
-        default = f"default {default_limits()[change.name].normalize():f}"
+        default = f"default {settable_defaults()[change.name].normalize():f}"
         old, new = (default if value is None else _shown(value) for value in (change.old_value, change.new_value))
         self.say(f"{change.name} {_scope(change.strategy, change.symbol)}: {old} -> {new}, from the next order on")
 
     def _list(self, options: dict[str, Any]) -> None:
-        book = limit_book().resolve(strategy=options["strategy"], symbol=options["symbol"])
+        book = limit_book().resolve(strategy=options["strategy"], symbol=options["symbol"], at=wall_now())
         rows = [
             {
                 "name": name,
                 "label": item.label,
                 "unit": item.unit,
-                "account": getattr(book.account, name),
-                "strategy": getattr(book.strategy, name),
+                "account": in_force(book, name)[0],
+                "strategy": in_force(book, name)[1],
             }
-            for name, item in LIMITS.items()
+            for name, item in SETTABLE.items()
         ]
         overrides = list(Limit.objects.values("name", "strategy", "symbol", "value"))
         if options["json"]:

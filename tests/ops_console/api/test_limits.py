@@ -36,6 +36,7 @@ def test_every_limit_is_listed_with_unit_and_bounds(account: Account, officer: A
         "unit": "shares",
         "value": "10000",
         "account_value": "10000",
+        "soft_value": "8000",
         "default": "10000",
         "minimum": "0",
         "maximum": "100000000000",
