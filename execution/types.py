@@ -67,6 +67,9 @@ class HaltReport:
     failed_accounts: tuple[str, ...] = ()
     level: str = "halted"
     """In force in the scope afterwards."""
+    procedure_id: int | None = None
+    """Of the desk's account; None when the scope is none of its, or the dispatcher has to begin it."""
+    paused_parents: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from execution.halting.scopes import CLOSING, adding, cancels_of, covers_account
 from execution.models import Account, HaltProcedure, Order
 from execution.models.halting import RUNNING, ProcedureState
 from execution.services.cancels import cancel_open_orders
+from execution.services.slices import pause_parents
 from execution.states import OrderStatus
 from execution.types import HaltWish
 from risk.selectors import kill_switch_status
@@ -90,9 +91,9 @@ def ensure_procedures(*, account: Account, wall_now: datetime) -> list[HaltProce
     engaged = {status.scope: status for status in kill_switch_status() if status.engaged}
     engaged = {scope: status for scope, status in engaged.items() if covers_account(scope, account)}
     known = set(
-        HaltProcedure.objects.filter(
-            account=account, event_id__in=[status.event_id for status in engaged.values()]
-        ).values_list("scope", "event_id")
+        HaltProcedure.objects.filter(account=account, event_id__in=[status.event_id for status in engaged.values()])
+        .exclude(state=ProcedureState.SUPERSEDED)
+        .values_list("scope", "event_id")
     )
     begun = [
         begin(
@@ -191,6 +192,9 @@ def _is_given_up(kind: str, why: str, failures: int) -> bool:
 
 def _cancel_in_book(procedure: HaltProcedure, wall_now: datetime) -> None:
     reducing = cancels_of(procedure.level) == Cancels.INCREASING
+    if cancels_of(procedure.level) == Cancels.EVERYTHING:
+        said = f"kill switch {procedure.scope}"
+        pause_parents(scope=procedure.scope, operator=procedure.operator, reason=said, wall_now=wall_now)
     cancel_open_orders(
         orders=orders_of(procedure) & ~Q(status=OrderStatus.PENDING_CANCEL),
         account=procedure.account,

