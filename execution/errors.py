@@ -63,3 +63,27 @@ class HaltNotOver(ExecutionError):
     """The halt is neither verified nor is what it left accepted by name: it cannot be released."""
 
     code = "halt_not_over"
+
+
+class NothingToCorrect(ExecutionError):
+    """There is no such execution, or it has fewer shares than were to be taken back; nothing changed."""
+
+    code = "nothing_to_correct"
+
+
+class ReconciliationUnderWay(ExecutionError):
+    """Somebody else compares the account's books at this moment; nothing was done."""
+
+    code = "reconciliation_under_way"
+
+
+class BreakNotOpen(ExecutionError):
+    """The break is over, was decided before, or has nothing that could be repaired; nothing changed."""
+
+    code = "break_not_open"
+
+
+class ForceRefused(ExecutionError):
+    """The account cannot be let trade without a clean run now; nothing changed."""
+
+    code = "force_refused"

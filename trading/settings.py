@@ -57,6 +57,8 @@ API_RATES["address"] = 10 * API_RATES["orders"]
 RELEASE_WAIT_SECONDS = env.integer("RELEASE_WAIT_SECONDS", 60, minimum=0, maximum=3_600)  # from asking to approving
 DEAD_MAN_SECONDS = env.integer("DEAD_MAN_SECONDS", 30, minimum=5, maximum=3_600)  # silence of clock or dispatcher
 RECONCILIATION_INTERVAL_SECONDS = env.integer("RECONCILIATION_INTERVAL_SECONDS", 60, minimum=5, maximum=86_400)
+# Account currency by which cash may differ from the broker's and still count as equal.
+RECONCILIATION_CASH_TOLERANCE = env.decimal("RECONCILIATION_CASH_TOLERANCE", "1", above="0", maximum="1000000")
 REPLAY_SPEED = env.integer("REPLAY_SPEED", 390, minimum=1, maximum=100_000)  # market seconds in a wall second
 PAPER_RUN_SYMBOLS = env.words("PAPER_RUN_SYMBOLS", ("AAPL", "FB", "GOOG", "IBM", "MSFT"))
 PAPER_RUN_CAPITAL = env.decimal("PAPER_RUN_CAPITAL", str(CAPITAL), above="0", maximum="1000000000")

@@ -1,6 +1,6 @@
 """Ask the broker by client_order_id what it knows of orders, a few at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from execution.brokers.base import Broker, BrokerError, BrokerOrder, BrokerUnreachable
@@ -10,11 +10,19 @@ MOST_ASKED = 10
 """Orders asked about in a round: each is a request that may hang."""
 
 
-def ask_about(broker: Broker, orders: Iterable[Order]) -> tuple[dict[int, BrokerOrder | None], BrokerError | None]:
-    """Return what the broker knows of each order, and what went wrong; when nobody answers the rest is not asked."""
+def ask_about(
+    broker: Broker, orders: Iterable[Order], known: Mapping[str, BrokerOrder] | None = None
+) -> tuple[dict[int, BrokerOrder | None], BrokerError | None]:
+    """Return what the broker knows of each order, and what went wrong; when nobody answers the rest is not asked.
+
+    What is among the `known`, by client_order_id, need not be asked for: it was in a list a moment ago.
+    """
     found: dict[int, BrokerOrder | None] = {}
     failure: BrokerError | None = None
     for order in orders:
+        if known and order.client_order_id in known:
+            found[order.pk] = known[order.client_order_id]
+            continue
         try:
             found[order.pk] = broker.find(order.client_order_id)
         except BrokerUnreachable as error:

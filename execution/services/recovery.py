@@ -3,6 +3,7 @@
 The same path runs at every start, after a crash or not, and while running for outcomes that stayed unknown.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,8 +19,11 @@ from execution.brokers.base import (
     BrokerUnreachable,
 )
 from execution.crashpoints import Point, crashpoint
-from execution.models import Account, Order, OrderEvent
-from execution.selectors import net_quantities
+from execution.errors import ReconciliationUnderWay
+from execution.models import Account, Order, OrderEvent, ReconciliationRun
+from execution.reconciliation.compare import listed_orders, look_at_positions
+from execution.reconciliation.locking import one_at_a_time
+from execution.reconciliation.runs import begin, conclude, fail
 from execution.services import legs, successors
 from execution.services.answers import UNANSWERED, own_or_duplicate, record_answer
 from execution.services.asking import MOST_ASKED, ask_about, in_turn
@@ -30,7 +34,6 @@ from execution.states import TERMINAL, OrderStatus
 
 log = structlog.get_logger(__name__)
 RECOVERY = OrderEvent.Source.RECOVERY
-COMPARISONS = 5
 Difference = tuple[str, object, object]
 """Symbol, our net quantity, the broker's."""
 GOES_BY_ITSELF = frozenset({"held", "pending_cancel"})
@@ -47,39 +50,50 @@ def recover_account(*, account: Account, broker: Broker, wall_now: datetime) -> 
     """Book missed reports, resolve unanswered orders, cancel strays, compare positions; then the account may trade.
 
     Returns the number of orders resolved. The account stays closed when the broker cannot be asked, and is marked
-    broken when positions differ.
-    :raises BrokerError: the broker cannot be asked; try again
+    broken when the books differ.
+    :raises BrokerError: the broker cannot be asked, or somebody else compares at this moment; try again
     """
+    try:
+        with one_at_a_time(account.pk):
+            run = begin(account=account, trigger=ReconciliationRun.Trigger.START, wall_now=wall_now)
+            try:
+                return _recover(account, broker, run, wall_now)
+            except BrokerError as failure:
+                fail(run, account, failure, wall_now)
+                raise
+    except ReconciliationUnderWay as busy:
+        raise BrokerUnavailable(str(busy), code=busy.code) from None
+
+
+def _recover(account: Account, broker: Broker, run: ReconciliationRun, wall_now: datetime) -> int:
     apply_reports(account=account, broker=broker, wall_now=wall_now)
     crashpoint(Point.RECOVERY_AFTER_REPORTS)
-    resolved = resolve_unanswered(account=account, broker=broker, wall_now=wall_now, most=None)
+    listed = listed_orders(account=account, broker=broker, wall_now=wall_now)
+    resolved = resolve_unanswered(account=account, broker=broker, wall_now=wall_now, most=None, listed=listed)
     apply_reports(account=account, broker=broker, wall_now=wall_now)
     cancel_strays(account=account, broker=broker, at=account.feed.market_now(wall_now))
-    differences, cursor = _settled_differences(account, broker, wall_now)
-    for symbol, ours, theirs in differences:
-        log.error("position_differs", account=account.name, symbol=symbol, book=str(ours), broker=str(theirs))
-    state = Account.Reconciliation.BROKEN if differences else Account.Reconciliation.CLEAN
-    crashpoint(Point.RECOVERY_BEFORE_STATE)
-    # Somebody else may have booked since the look, or refused to: then it was of another book.
-    same = Account.objects.filter(pk=account.pk, report_cursor=cursor)
-    if not same.update(reconciliation=state, reconciled_at=wall_now):
-        raise BrokerUnavailable("more was reported while positions were compared", code="book_moved")
-    crashpoint(Point.RECOVERY_AFTER_STATE)
-    account.reconciliation, account.reconciled_at = state, wall_now
+    conclude(account=account, broker=broker, run=run, listed=listed, wall_now=wall_now)
     return resolved
 
 
-def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime, most: int | None = MOST_ASKED) -> int:
+def resolve_unanswered(
+    *,
+    account: Account,
+    broker: Broker,
+    wall_now: datetime,
+    most: int | None = MOST_ASKED,
+    listed: Sequence[BrokerOrder] = (),
+) -> int:
     """Ask the broker by client_order_id about orders that were claimed and have no answer, at most `most` of them.
 
     What the broker knows is adopted. What it does not know after its grace period was never sent: the order goes back
     to pending and passes the second look again, under the same id, so that a broker that knew it after all would refuse
     it; one that was to be canceled is canceled. Waits for orders that are on their way. Broker calls run outside the
-    transaction. Returns how many were resolved. Legs have no answers of their own, and learn their names from those of
-    their entries.
+    transaction. Returns how many were resolved. What was `listed` a moment ago need not be asked for. Legs have no
+    answers of their own, and learn their names from those of their entries.
     :raises BrokerError: about some nothing was answered; what was answered is in the book
     """
-    resolved, failure = _resolve_orders(account, broker, wall_now, most)
+    resolved, failure = _resolve_orders(account, broker, wall_now, most, listed)
     legs.settle_legs(account.pk, market_at=account.feed.market_now(wall_now), wall_now=wall_now)
     if not isinstance(failure, BrokerUnreachable):
         resolved += legs.find_names(account=account, broker=broker, wall_now=wall_now)
@@ -89,7 +103,7 @@ def resolve_unanswered(*, account: Account, broker: Broker, wall_now: datetime, 
 
 
 def _resolve_orders(
-    account: Account, broker: Broker, wall_now: datetime, most: int | None
+    account: Account, broker: Broker, wall_now: datetime, most: int | None, listed: Sequence[BrokerOrder]
 ) -> tuple[int, BrokerError | None]:
     waiting = Order.objects.filter(
         account=account, status__in=UNANSWERED, broker_order_id="", submitted_at__isnull=False
@@ -97,7 +111,8 @@ def _resolve_orders(
     if not waiting.exists():
         return 0, None
     with nothing_in_flight(account.pk):
-        found, failure = ask_about(broker, in_turn(list(waiting.order_by("pk")), wall_now)[:most])
+        known = {order.client_order_id: order for order in listed}
+        found, failure = ask_about(broker, in_turn(list(waiting.order_by("pk")), wall_now)[:most], known)
         crashpoint(Point.RESOLVE_AFTER_ASKING)
         asked = list(Order.objects.filter(pk__in=found))
         horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
@@ -162,30 +177,7 @@ def cancel_strays(*, account: Account, broker: Broker, at: datetime) -> int:
     return len(strays)
 
 
-def _settled_differences(account: Account, broker: Broker, wall_now: datetime) -> tuple[list[Difference], int]:
-    """Compare positions; a fill between the two looks is no difference, and has left a report to tell it by.
-
-    Returns the differences, and the number of the last report that the book held when it was compared.
-    """
-    cursor, differences = _compared(account, broker)
-    for _ in range(COMPARISONS - 1):
-        if not differences or not apply_reports(account=account, broker=broker, wall_now=wall_now):
-            break
-        cursor, differences = _compared(account, broker)
-    return differences, cursor
-
-
-def _compared(account: Account, broker: Broker) -> tuple[int, list[Difference]]:
-    cursor: int = Account.objects.values_list("report_cursor", flat=True).get(pk=account.pk)
-    return cursor, position_differences(account=account, broker=broker)
-
-
 def position_differences(*, account: Account, broker: Broker) -> list[Difference]:
     """Return (symbol, our net quantity, the broker's) wherever they differ; empty is agreement."""
-    ours = net_quantities(account)
-    theirs = {position.symbol: position.quantity for position in broker.positions()}
-    return [
-        (symbol, ours.get(symbol, 0), theirs.get(symbol, 0))
-        for symbol in sorted({*ours, *theirs})
-        if ours.get(symbol, 0) != theirs.get(symbol, 0)
-    ]
+    found, _held, _count = look_at_positions(account=account, broker=broker)
+    return [(each.symbol, each.ours, each.theirs) for each in found]

@@ -12,6 +12,8 @@ from execution.brokers.base import Broker, BrokerReport
 from execution.crashpoints import Point, crashpoint
 from execution.errors import IllegalTransition, OrderUnstorable
 from execution.models import Account, Fill, Order, RefusedReport
+from execution.reconciliation.adopting import after_adoption
+from execution.reconciliation.inference import Inferences
 from execution.services import legs, successors
 from execution.services.booking import Execution, book_execution, book_status, learn_broker_id
 from execution.services.journal import Journal
@@ -34,7 +36,8 @@ def apply_reports(*, account: Account, broker: Broker, wall_now: datetime) -> in
     total = 0
     while True:
         cursor = Account.objects.values_list("report_cursor", flat=True).get(pk=account.pk)
-        reports = broker.reports_since(cursor, BATCH)
+        told = broker.reports_since(cursor, BATCH)
+        reports = after_adoption(account=account, broker=broker, reports=told, wall_now=wall_now)
         booked = book_reports(account_id=account.pk, reports=reports, wall_now=wall_now) if reports else 0
         total += booked
         if booked:
@@ -63,12 +66,13 @@ def book_reports(*, account_id: int, reports: Sequence[BrokerReport], wall_now: 
     assert account is not None, "the journal was asked for the account's lock"
     named = _Named(journal)
     pairs = successors.Pairs.completed(journal)
-    booked = _booked_executions(journal, reports)
+    inferences = Inferences(journal.orders)
+    booked = _booked_executions(journal, reports) | inferences.told()
     fresh = _understood(account, named, [report for report in reports if report.sequence > account.report_cursor])
     for report in fresh:
         order = named.order(report)
         try:
-            pairs.told(_book(journal, order, report, booked), report)
+            pairs.told(_book(journal, order, report, booked, inferences), report)
         except (OrderUnstorable, IllegalTransition) as refusal:
             _refuse(journal, order, report, str(refusal))
     if fresh:
@@ -125,7 +129,13 @@ def _booked_executions(journal: Journal, reports: Sequence[BrokerReport]) -> set
     return set(found.values_list("order_id", "broker_execution_id"))
 
 
-def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: set[tuple[int, str]]) -> Order:
+def _book(
+    journal: Journal,
+    order: Order | None,
+    report: BrokerReport,
+    booked: set[tuple[int, str]],
+    inferences: Inferences,
+) -> Order:
     if order is None:
         raise OrderUnstorable(UNKNOWN_ORDER)
     journal.market_at = report.at
@@ -141,7 +151,9 @@ def _book(journal: Journal, order: Order | None, report: BrokerReport, booked: s
     if (order.pk, execution.execution_id) not in booked:
         if order.status in TERMINAL:
             log.warning("fill_after_the_end", order_id=order.pk, status=order.status, quantity=str(execution.quantity))
-        book_execution(journal, order, execution, trading_date=calendar.trading_date(report.at))
+        new = inferences.supersede(journal, order, execution, report.cumulative_quantity)
+        if new is not None:
+            book_execution(journal, order, new, trading_date=calendar.trading_date(report.at))
         booked.add((order.pk, execution.execution_id))
     return order
 

@@ -1,17 +1,16 @@
 """What a broker tells and the book cannot take: kept whole, the name frozen, nothing leaves until both books agree."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from execution.emulator.faults import Fault, FaultKind
-from execution.models import Account, BrokerMessage, Fill, Order, RefusedReport
+from execution.models import Account, Break, BrokerMessage, Fill, Order, RefusedReport
 from execution.selectors import net_quantities
 from execution.services.orders import submit_order
 from execution.services.recovery import recover_account
-from ops_console.snapshot.desk import read_desk
-from ops_console.snapshot.problems import problems
-from risk.models import RestrictedInstrument
+from risk.models import Alert, RestrictedInstrument
 from risk.types import Side
 from tests.execution.cases import assert_books_balance, position_of
 from tests.execution.updates.line_cases import Desk, until
@@ -81,42 +80,65 @@ def test_more_than_was_ordered_is_kept_and_closes_the_account_until_the_shares_a
     assert (frozen(), state_of(line)) == (["AAPL"], "broken")
     assert denials(line, symbol="AAPL") >= {"RESTRICTED", "RECONCILIATION_PENDING"}
     assert look_again(line) == "broken"
+    for _ in range(2):
+        line.wall += timedelta(seconds=20)
+        assert look_again(line) == "broken"
+    assert {(row.kind, row.state) for row in Break.objects.all()} == {("fill", "open"), ("position", "open")}
+    Account.objects.filter(pk=line.account.pk).update(strangers="quarantine")
     by_somebody_else(line, side="sell", qty="13")
     line.round()
-    assert look_again(line) == "clean"
     assert frozen() == ["AAPL"]  # until a person lifts it
     assert_books_balance(line.account)
 
 
 @pytest.mark.django_db
-def test_an_execution_that_nobody_of_ours_ordered_closes_the_account(line: Line) -> None:
-    """Case 58: by hand or another program: kept, frozen by its symbol, closed, and no strategy's result."""
+def test_an_execution_that_nobody_of_ours_ordered_is_adopted(line: Line) -> None:
+    """Case 58: by hand or another program: in the book under EXTERNAL, told, and nobody is kept from trading."""
     make_instrument("MSFT")
     make_quote(line.account.feed, "MSFT")
     by_somebody_else(line)
     line.round()
-    assert {report.reason for report in RefusedReport.objects.all()} == {"unknown_order"}
-    assert not Fill.objects.exists()
-    assert (net_quantities(line.account), line.emulator.log.positions()) == ({}, {"AAPL": D(5)})
-    assert (frozen(), state_of(line)) == (["AAPL"], "broken")
-    assert "RECONCILIATION_PENDING" in denials(line, symbol="MSFT")
-    for _ in range(3):
-        assert look_again(line) == "broken"
-    by_somebody_else(line, side="sell")
-    line.round()
+    fill = Fill.objects.get()
+    assert (fill.strategy.name, fill.order.origin, fill.order.status) == ("EXTERNAL", "external", "filled")
+    assert (net_quantities(line.account), line.emulator.log.positions()) == ({"AAPL": D(5)}, {"AAPL": D(5)})
+    assert (frozen(), state_of(line), RefusedReport.objects.count()) == ([], "clean", 0)
+    assert Alert.objects.get().code == "external_order"
     assert look_again(line) == "clean"
     assert denials(line, symbol="MSFT") == set()
     assert_books_balance(line.account)
 
 
 @pytest.mark.django_db
-def test_an_order_of_somebody_else_that_trades_nothing_closes_nothing(line: Line) -> None:
-    """Case 58: as long as no shares move, the books agree."""
+def test_in_quarantine_an_execution_that_nobody_of_ours_ordered_closes_the_account(line: Line) -> None:
+    """Case 120: who wants no strangers in the book gets the account closed instead, until the shares are gone."""
+    Account.objects.filter(pk=line.account.pk).update(strangers="quarantine")
+    by_somebody_else(line)
+    line.round()
+    assert {report.reason for report in RefusedReport.objects.all()} == {"unknown_order"}
+    assert not Fill.objects.exists()
+    assert (frozen(), state_of(line)) == (["AAPL"], "broken")
+    for _ in range(3):
+        line.wall += timedelta(seconds=20)
+        assert look_again(line) == "broken"
+    assert Break.objects.get().state == "open"
+    by_somebody_else(line, side="sell")
+    line.round()
+    assert look_again(line) == "clean"
+    assert Break.objects.get().state == "gone"
+    assert_books_balance(line.account)
+
+
+@pytest.mark.django_db
+def test_an_order_of_somebody_else_that_trades_nothing_holds_its_room_and_is_left_alone(line: Line) -> None:
+    """Case 58: an open order may fill, so it counts against the account's limits; nobody cancels it."""
     by_somebody_else(line, type="limit", limit_price="90")
     line.round()
-    assert RefusedReport.objects.exists()
+    adopted = Order.objects.get()
+    assert (adopted.strategy.name, adopted.status, adopted.limit_price) == ("EXTERNAL", "accepted", 90)
+    assert position_of(line.account, strategy="EXTERNAL").open_buy_quantity == 5
     assert (frozen(), state_of(line)) == ([], "clean")
     assert send(line, "ours", quantity=D(10)).status == "filled"
+    assert not line.emulator.log.entries(kind="canceled")
 
 
 @pytest.mark.django_db
@@ -152,8 +174,8 @@ def test_an_execution_taken_back_while_nobody_listens_is_found_by_its_position(l
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("heard", [True, False])
-def test_a_stranger_is_found_by_the_stream_and_by_rest_alike(desk: Desk, heard: bool, settings: Any) -> None:
-    """Case 58: also a mute stream keeps nobody from seeing it, and the console says what is wrong."""
+def test_a_stranger_is_found_by_the_stream_and_by_rest_alike(desk: Desk, heard: bool) -> None:
+    """Case 132: also a mute stream keeps nobody from seeing it."""
     with desk.listening():
         until(lambda: desk.link().stream == "live")
         if not heard:
@@ -161,14 +183,9 @@ def test_a_stranger_is_found_by_the_stream_and_by_rest_alike(desk: Desk, heard: 
         desk.order(quantity=D(10), order_type="limit", limit_price=D("99"))
         by_somebody_else(desk, qty="7")
 
-        def closed() -> bool:
+        def adopted() -> bool:
             desk.dispatch()
-            return Account.objects.get(pk=desk.account.pk).reconciliation == "broken"
+            return Fill.objects.filter(strategy__name="EXTERNAL", quantity=7).exists()
 
-        until(closed)
-    assert frozen() == ["AAPL"]
-    settings.TRADING_MODE = "alpaca_paper"
-    Account.objects.filter(pk=desk.account.pk).update(name="alpaca_paper")  # the desk's own is found by its name
-    told = [problem.title for problem in problems(read_desk(desk.link().updated_at))]
-    assert "The account differs from the broker" in told
-    assert any("unknown_order" in title and "AAPL" in title for title in told)
+        until(adopted)
+    assert (frozen(), Account.objects.get(pk=desk.account.pk).reconciliation) == ([], "clean")
