@@ -187,10 +187,10 @@ class Outpost:
         return answers and self.may_trade()
 
     def may_trade(self) -> bool:
-        """Tell whether the book was compared with the broker's, and its stream is heard."""
+        """Tell whether the book was compared with the broker's, its stream is heard and the account not suspended."""
         query = (
-            "SELECT a.reconciliation = 'clean' AND l.stream = 'live' FROM execution_account a "
-            "JOIN execution_brokerlink l ON l.account_id = a.id WHERE a.id = %s"
+            "SELECT a.reconciliation = 'clean' AND l.stream = 'live' AND NOT l.suspended_by_us "
+            "FROM execution_account a JOIN execution_brokerlink l ON l.account_id = a.id WHERE a.id = %s"
         )
         return self.sql(query, self.account_id) == [(True,)]
 
@@ -277,14 +277,21 @@ class Outpost:
         return self.program("POST", "/api/v1/orders", wanted, Idempotency_Key=name, timeout=timeout)
 
     def engage(self, reason: str = "pressed by the proof of it", **options: Any) -> Reply:
-        return self.program("POST", "/api/v1/kill-switch/engage", {"reason": reason}, **options)
+        """Press the kill switch at the console's process, unless another port is named."""
+        path, port = "/api/v1/kill-switch/engage", options.pop("port", self.port)
+        return self.program("POST", path, {"reason": reason}, port=port, **options)
+
+    def page(self, path: str = "/", **options: Any) -> Reply:
+        """Open a page of the console as somebody who is logged in."""
+        return self.ask("GET", path, port=self.port, Cookie=f"sessionid={self.cookie}", **options)
 
     def release(self) -> None:
         """Let trading go on without two people and a minute's wait, so that it can be stopped again."""
         self.sql(
-            "INSERT INTO risk_killswitchevent (scope, engaged, operator, second_operator, reason, source, at) "
-            "SELECT scope, false, 'test', 'other', 'the next round of the proof', 'command', now() "
-            "FROM risk_killswitchevent ORDER BY id DESC LIMIT 1"
+            "INSERT INTO risk_killswitchevent "
+            "(scope, engaged, operator, second_operator, reason, source, at, releases) "
+            "SELECT 'global', false, 'test', 'other', 'the next round of the proof', 'command', now(), max(id) "
+            "FROM risk_killswitchevent WHERE engaged"
         )
 
     def command(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
