@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from execution.models import Account
+from trading.services.portfolio_duty import ask_for_portfolio_look
 from trading.services.risk_watch import watch_desk
 from trading.services.slicing import ask_for_slices
 
@@ -18,11 +19,12 @@ class Duty:
 
     name: str
     every: timedelta
-    perform: Callable[[Account, datetime], None]
+    perform: Callable[[Account, datetime], object]
     """Called with the account (its feed read with it) and the wall time."""
 
 
 DUTIES: tuple[Duty, ...] = (
     Duty("risk_watch", timedelta(seconds=1), watch_desk),
+    Duty("portfolio", timedelta(minutes=5), ask_for_portfolio_look),
     Duty("slices", timedelta(milliseconds=200), ask_for_slices),
 )

@@ -22,6 +22,7 @@ from trading.errors import RunBusyError
 from trading.models import Run
 from trading.services.broker_assets import refresh_assets
 from trading.services.heartbeats import beat
+from trading.services.portfolio_watch import look_at_portfolio
 from trading.services.runs import finish_run as finish
 from trading.services.runs import run_strategy, skip_run
 from trading.services.session_bars import import_session_bars
@@ -97,6 +98,12 @@ def finish_run(run_id: int) -> str:
     return str(run.state)
 
 
+def watch_portfolio(account_id: int) -> str:
+    """Measure the portfolio, and how alike names moved."""
+    found = look_at_portfolio(account=_account(account_id), wall_now=wall_now())
+    return f"{found.sessions} sessions, {len(found.by_name)} names"
+
+
 def worker_heartbeat(sent_at: str) -> None:
     """Show that the worker takes tasks and how long they wait."""
     now = wall_now()
@@ -110,7 +117,17 @@ def _account(account_id: int) -> Account:
 
 TASKS: dict[str, Callable[..., object]] = {
     task.__name__: task
-    for task in (run_daily, skip_daily, close_day, finish_run, import_bars, read_assets, send_slices, worker_heartbeat)
+    for task in (
+        run_daily,
+        skip_daily,
+        close_day,
+        finish_run,
+        import_bars,
+        read_assets,
+        send_slices,
+        watch_portfolio,
+        worker_heartbeat,
+    )
 }
 
 

@@ -14,60 +14,12 @@ from risk.models import Alert, BreakerEvent, BrokerFault, RiskReading
 from risk.selectors import breaker_status
 from risk.services import breaker
 from risk.states import AlertState, BreakerState
-from tests.execution.cases import FakeBroker, filled_order
-from tests.factories import MARKET_AT, WALL_NOW, D, allow, allow_bursts, make_account, make_feed, make_quote
+from tests.factories import WALL_NOW, D, allow
+from tests.trading.risk_watch.desk import SECOND, Desk
 from trading.services.risk_watch import look_again, watch, watch_account
 from trading.services.risk_watch.account_view import read_view
 
 pytestmark = pytest.mark.django_db
-SECOND = timedelta(seconds=1)
-
-
-class Desk:
-    """An account that holds a thousand AAPL bought at 100 of its 100,000, and a watch that looks each second."""
-
-    def __init__(self, **fields):
-        feed = make_feed(market_at=MARKET_AT - timedelta(days=1))
-        self.account = make_account(feed=feed, **fields)  # which has been there for a day
-        set_market_time(feed=feed, at=MARKET_AT)
-        make_quote(feed)
-        allow_bursts()
-        allow(max_position_quantity=10**6, max_position_notional=10**9, max_feed_age_seconds=10**6)
-        self.broker = FakeBroker()
-        self.now = WALL_NOW
-
-    def hold(self, quantity=1000):
-        filled_order(self.account, self.broker, quantity=D(quantity))
-        return self
-
-    def price(self, last, symbol="AAPL"):
-        make_quote(self.account.feed, symbol, last=str(last), at=self.account.feed.market_now(WALL_NOW))
-        return self
-
-    def look(self, **options):
-        self.now += SECOND
-        account = Account.objects.select_related("feed").get(pk=self.account.pk)
-        return watch_account(account=account, wall_now=self.now, **options)
-
-    def looks(self, count=2):
-        for _ in range(count):
-            self.look()
-        return self
-
-    @property
-    def state(self):
-        return breaker_status(self.account.scope, self.now).state
-
-    @property
-    def cause(self):
-        return breaker_status(self.account.scope, self.now).cause
-
-    @property
-    def reading(self):
-        return RiskReading.objects.get(scope=self.account.scope)
-
-    def verdict(self, cause):
-        return next(row["verdict"] for row in self.reading.readings if row["cause"] == cause)
 
 
 @pytest.fixture

@@ -32,7 +32,10 @@ LONGEST_REASON = 500
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look saw and did; `tripped` is the cause it tripped for, empty when it did not."""
+    """What one look saw and did; `tripped` is the cause it tripped for, empty when it did not.
+
+    `limits_changed` stays until open orders have been held against the new limits (`over_limits`).
+    """
 
     view: AccountView
     readings: list[Reading]
@@ -62,7 +65,7 @@ def watch_account(*, account: Account, wall_now: datetime, confirmations: int | 
         judged = judge(readings, streaks=reading.streaks, confirmations=needed)
         tripped = _trip(account.scope, judged, wall_now)
         _tell(account, reading, readings, judged, wall_now)
-        _remember(reading, view, limits, judged, readings, wall_now)
+        _remember(reading, view, judged, readings, wall_now)
     return Look(view, readings, limits, changed, tripped)
 
 
@@ -183,17 +186,11 @@ def _tell(account: Account, reading: RiskReading, seen: list[Reading], judged: J
 
 
 def _remember(
-    reading: RiskReading,
-    view: AccountView,
-    limits: LimitBook,
-    judged: Judgement,
-    seen: list[Reading],
-    wall_now: datetime,
+    reading: RiskReading, view: AccountView, judged: Judgement, seen: list[Reading], wall_now: datetime
 ) -> None:
     reading.evaluated_at, reading.market_at = wall_now, view.market_at
     reading.equity = view.equity if view.equity.is_finite() else None
     reading.day_base_equity, reading.week_base_equity = view.day_base_equity, view.week_base_equity
-    reading.limits_version = limits.version
     reading.streaks = judged.streaks
     reading.readings = [as_row(one) for one in seen]
     reading.save()
