@@ -7,6 +7,14 @@ import django
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.controls.evidence import (
+    pytest_configure,
+    pytest_runtest_logreport,
+    pytest_runtest_setup,
+    pytest_sessionfinish,
+)
+
+__all__ = ["pytest_configure", "pytest_runtest_logreport", "pytest_runtest_setup", "pytest_sessionfinish"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 OURS = [
     "TRADING_MODE",
