@@ -39,5 +39,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "DecisionOutcome": "risk.states.DecisionOutcome",
         "EventSource": "execution.models.orders.OrderEvent.Source",
         "FeedState": "marketdata.types.FeedState",
+        "SlicingAlgo": "execution.slicing.states.Algo",
+        "ParentStatus": "execution.slicing.states.ParentStatus",
+        "ParentStep": "execution.slicing.states.ParentStep",
+        "SliceStatus": "execution.slicing.states.SliceStatus",
     },
 }

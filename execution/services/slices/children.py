@@ -23,6 +23,10 @@ OF_THE_MOMENT = frozenset(
     {
         DenialCode.ORDER_INTERVAL,
         DenialCode.ORDER_RATE,
+        DenialCode.MESSAGE_RATE,
+        DenialCode.DUPLICATE_ORDER,
+        DenialCode.SELF_TRADE,
+        DenialCode.SYMBOL_ORDER_LIMIT,
         DenialCode.OPEN_ORDER_LIMIT,
         DenialCode.AUCTION_WINDOW,
         DenialCode.MARKET_CLOSED,
