@@ -26,6 +26,7 @@ class ProblemCode(TextChoices):
     SIGNATURE_USED = "SIGNATURE_USED", "The same signed request was accepted before"
     ALERT_OVER = "ALERT_OVER", "The alert is over"
     NOTHING_PUSHED = "NOTHING_PUSHED", "The desk's broker pushes nothing"
+    HALT_NOT_OVER = "HALT_NOT_OVER", "A halt is not over yet"
     REQUEST_NOT_PENDING = "REQUEST_NOT_PENDING", "The request was decided before or has expired"
     RUN_CONFLICT = "RUN_CONFLICT", "The run cannot be started now"
     CONTENT_TOO_LARGE = "CONTENT_TOO_LARGE", "The body is too large"
@@ -59,6 +60,7 @@ STATUSES: dict[ProblemCode, int] = {
     ProblemCode.SIGNATURE_USED: 409,
     ProblemCode.ALERT_OVER: 409,
     ProblemCode.NOTHING_PUSHED: 409,
+    ProblemCode.HALT_NOT_OVER: 409,
     ProblemCode.REQUEST_NOT_PENDING: 409,
     ProblemCode.RUN_CONFLICT: 409,
     ProblemCode.CONTENT_TOO_LARGE: 413,

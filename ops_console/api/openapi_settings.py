@@ -30,6 +30,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "OrderType": "risk.types.OrderType",
         "TimeInForce": "risk.types.TimeInForce",
         "OrderOrigin": "risk.types.Origin",
+        "SwitchLevel": "risk.states.SwitchLevel",
         "BreakerState": "risk.states.BreakerState",
         "RunState": "trading.states.RunState",
         "StepState": "trading.states.StepState",

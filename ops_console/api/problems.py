@@ -72,6 +72,8 @@ REFUSALS: dict[type[Exception], tuple[ProblemCode, str]] = {
     execution_errors.OrderConflict: (ProblemCode.ORDER_CONFLICT, ""),
     execution_errors.OrderNotOpen: (ProblemCode.ORDER_NOT_OPEN, ""),
     execution_errors.ReplaceRefused: (ProblemCode.ORDER_NOT_REPLACEABLE, ""),
+    execution_errors.HaltNotOver: (ProblemCode.HALT_NOT_OVER, ""),
+    execution_errors.NothingLeft: (ProblemCode.NOT_FOUND, ""),
     risk_errors.InvalidReason: (ProblemCode.INVALID_INPUT, "reason"),
     risk_errors.InvalidScope: (ProblemCode.INVALID_INPUT, "scope"),
     risk_errors.InvalidLevel: (ProblemCode.INVALID_INPUT, "level"),

@@ -1,6 +1,6 @@
 """Kill switch, breaker, limits and where risk stands."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -8,13 +8,13 @@ from rest_framework import serializers
 
 from execution.models import Account
 from execution.selectors import AccountSummary
-from execution.types import HaltReport
 from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape, names_of
 from ops_console.api.openapi import LIMIT_NAMES
 from risk.limits import LimitDefinition
 from risk.models import Limit, ReleaseRequest
 from risk.selectors import BreakerStatus, KillSwitchStatus
-from risk.states import BreakerState
+from risk.services.kill_switch import release_wait
+from risk.states import BreakerState, SwitchLevel
 from risk.types import LimitValues
 
 HUNDRED = Decimal(100)
@@ -24,8 +24,9 @@ PERCENT = Decimal("0.01")
 class ScopeSerializer(Shape):
     """The kill switch of one scope."""
 
-    scope = serializers.CharField(help_text="global, strategy:NAME or account:NAME")
+    scope = serializers.CharField(help_text="global, strategy:NAME, symbol:NAME or account:NAME")
     engaged = serializers.BooleanField()
+    level = serializers.ChoiceField(choices=SwitchLevel.choices, help_text="In force; active when it is off.")
     operator = serializers.CharField(allow_blank=True)
     second_operator = serializers.CharField(allow_blank=True)
     reason = serializers.CharField(allow_blank=True)
@@ -40,27 +41,15 @@ class ReleaseRequestSerializer(Shape):
     scope = serializers.CharField()
     requested_by = serializers.CharField()
     reason = serializers.CharField()
+    to_level = serializers.ChoiceField(choices=SwitchLevel.choices, help_text="What is to be in force then.")
     requested_at = Instant()
+    approvable_at = Instant(help_text="Not before that time.")
     expires_at = Instant()
-
-
-class KillSwitchSerializer(Shape):
-    """Every scope that was ever touched; `global` first and always there."""
-
-    engaged = serializers.BooleanField(help_text="The global switch.")
-    scopes = ScopeSerializer(many=True)
-    pending_requests = ReleaseRequestSerializer(many=True)
-
-
-class HaltSerializer(Shape):
-    """What engaging did."""
-
-    scope = serializers.CharField()
-    engaged = serializers.BooleanField()
-    already_engaged = serializers.BooleanField()
-    event_id = serializers.IntegerField()
-    canceled = serializers.IntegerField(help_text="Orders never sent, canceled here.")
-    cancel_requested = serializers.IntegerField(help_text="Orders at the broker, cancel under way.")
+    releases = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="What it lets loose and what not, when it is asked for.",
+    )
 
 
 class BreakerSerializer(Shape):
@@ -152,27 +141,8 @@ def request_answer(request: ReleaseRequest) -> Answer:
         "reason": request.reason,
         "requested_at": request.requested_at,
         "expires_at": request.expires_at,
-    }
-
-
-def kill_switch_answer(statuses: Sequence[KillSwitchStatus], pending: Iterable[ReleaseRequest]) -> Answer:
-    """Return every scope and what waits for approval."""
-    return {
-        "engaged": statuses[0].engaged,
-        "scopes": [scope_answer(status) for status in statuses],
-        "pending_requests": [request_answer(request) for request in pending],
-    }
-
-
-def halt_answer(scope: str, report: HaltReport) -> Answer:
-    """Return what engaging did."""
-    return {
-        "scope": scope,
-        "engaged": True,
-        "already_engaged": report.already_engaged,
-        "event_id": report.event_id,
-        "canceled": report.canceled_unsent,
-        "cancel_requested": report.cancel_requested,
+        "to_level": request.to_level,
+        "approvable_at": request.requested_at + release_wait(),
     }
 
 

@@ -62,7 +62,7 @@ def test_an_act_needs_a_reason(account: Account, trader: APIClient, reason: obje
 def test_a_release_takes_two_operators(account: Account, client_of: Client) -> None:
     ann, bob = client_of(Scope.RISK, name="ann"), client_of(Scope.RISK, name="bob")
     engage(ann)
-    asked = ann.post(f"{KILL}/disengage", {"reason": REASON}, format="json")
+    asked = ann.post(f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json")
     assert asked.status_code == 202
     assert asked.json()["requested_by"] == "ann"
     assert is_engaged("global")
@@ -81,7 +81,7 @@ def test_a_release_takes_two_operators(account: Account, client_of: Client) -> N
 def test_two_tokens_of_one_person_are_one_operator(account: Account, client_of: Client) -> None:
     first, second = client_of(Scope.RISK, name="ann"), client_of(Scope.ADMIN, name="ann", role=Scope.ADMIN)
     engage(first)
-    asked = first.post(f"{KILL}/disengage", {"reason": REASON}, format="json").json()
+    asked = first.post(f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json").json()
     answer = second.post(f"{KILL}/disengage", {"approval_id": asked["approval_id"]}, format="json")
     assert answer.status_code == 403
     assert is_engaged("global")
@@ -90,8 +90,8 @@ def test_two_tokens_of_one_person_are_one_operator(account: Account, client_of: 
 def test_asking_twice_is_one_request(account: Account, client_of: Client) -> None:
     ann, bob = client_of(Scope.RISK, name="ann"), client_of(Scope.RISK, name="bob")
     engage(ann)
-    first = ann.post(f"{KILL}/disengage", {"reason": REASON}, format="json").json()
-    second = bob.post(f"{KILL}/disengage", {"reason": REASON}, format="json").json()
+    first = ann.post(f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json").json()
+    second = bob.post(f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json").json()
     assert first["approval_id"] == second["approval_id"]
     assert ReleaseRequest.objects.count() == 1
 
@@ -99,7 +99,7 @@ def test_asking_twice_is_one_request(account: Account, client_of: Client) -> Non
 def test_an_approval_for_another_scope_releases_nothing(account: Account, client_of: Client) -> None:
     ann, bob = client_of(Scope.RISK, name="ann"), client_of(Scope.RISK, name="bob")
     engage(ann)
-    asked = ann.post(f"{KILL}/disengage", {"reason": REASON}, format="json").json()
+    asked = ann.post(f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json").json()
     answer = bob.post(f"{KILL}/disengage", {"approval_id": asked["approval_id"], "strategy": "manual"}, format="json")
     assert answer.status_code == 409
     assert is_engaged("global")
@@ -108,7 +108,7 @@ def test_an_approval_for_another_scope_releases_nothing(account: Account, client
 def test_an_expired_request_releases_nothing(account: Account, client_of: Client) -> None:
     ann, bob = client_of(Scope.RISK, name="ann"), client_of(Scope.RISK, name="bob")
     engage(ann)
-    asked = ann.post(f"{KILL}/disengage", {"reason": REASON}, format="json").json()
+    asked = ann.post(f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json").json()
     ReleaseRequest.objects.update(expires_at=wall_now() - timedelta(seconds=1))
     assert bob.post(f"{KILL}/disengage", {"approval_id": asked["approval_id"]}, format="json").status_code == 409
     assert is_engaged("global")
@@ -121,7 +121,9 @@ def test_a_strange_approval_is_400(account: Account, client_of: Client, approval
 
 
 def test_what_is_off_cannot_be_released(account: Account, client_of: Client) -> None:
-    answer = client_of(Scope.RISK).post(f"{KILL}/disengage", {"reason": REASON}, format="json")
+    answer = client_of(Scope.RISK).post(
+        f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json"
+    )
     assert (answer.status_code, answer.json()["code"]) == (409, "ALREADY_IN_STATE")
 
 
@@ -130,7 +132,7 @@ def test_a_second_release_within_a_minute_is_429(account: Account, client_of: Cl
     codes = []
     for _ in range(2):
         engage(ann)
-        asked = ann.post(f"{KILL}/disengage", {"reason": REASON}, format="json").json()
+        asked = ann.post(f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json").json()
         answer = bob.post(f"{KILL}/disengage", {"approval_id": asked["approval_id"]}, format="json")
         codes.append(answer.status_code)
     assert codes == [200, 429]
@@ -141,7 +143,9 @@ def test_a_second_release_within_a_minute_is_429(account: Account, client_of: Cl
 def test_status_shows_every_scope_and_what_waits(account: Account, client_of: Client) -> None:
     ann = client_of(Scope.RISK, name="ann")
     engage(ann, strategy="manual")
-    ann.post(f"{KILL}/disengage", {"reason": REASON, "strategy": "manual"}, format="json")
+    ann.post(
+        f"{KILL}/disengage", {"reason": REASON, "strategy": "manual", "word": "RELEASE STRATEGY:MANUAL"}, format="json"
+    )
     body = ann.get(f"{KILL}/status").json()
     assert body["engaged"] is False
     assert [(row["scope"], row["engaged"]) for row in body["scopes"]] == [("global", False), ("strategy:manual", True)]
