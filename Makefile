@@ -13,7 +13,7 @@ FROM ?= 2012-01-03
 TO ?= 2013-03-01
 N ?= 200
 SEED ?= 7
-SOAK := tests/faults/test_lost_answers.py tests/faults/test_killed_anywhere.py
+SOAK := tests/faults/test_lost_answers.py tests/faults/test_killed_anywhere.py tests/faults/test_tasks_killed.py tests/simulator/test_simulator.py
 
 export PYTHONUNBUFFERED := 1
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from pytest_django import DjangoDbBlocker
 
 from execution.brokers.alpaca.budget import Budget
 from execution.services.recovery import recover_account
@@ -53,9 +52,9 @@ def outpost(the_outpost: Outpost) -> Outpost:
 
 
 @pytest.fixture(scope="session")
-def zygote(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Zygote]:
+def zygote(django_db_setup: None) -> Iterator[Zygote]:
     """A process that forks children which may be killed."""
-    with django_db_blocker.unblock(), killing.zygote() as here:
+    with killing.zygote() as here:
         yield here
 
 

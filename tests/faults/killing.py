@@ -1,8 +1,8 @@
 """A supervisor for tests: child processes that die by SIGKILL at a named place, a hundred in the time of one start.
 
-A zygote is forked once, before there are threads and sockets, with everything imported. For each trial it forks a child
-that opens a database connection of its own, is armed, and does what it is told. Only a child that died by SIGKILL at
-the place counts; one that got through, failed or hung is told apart.
+A zygote is started once: a process without threads and connections, with everything imported. For each trial it forks a
+child that opens a database connection of its own, is armed, and does what it is told. Only a child that died by SIGKILL
+at the place counts; one that got through, failed or hung is told apart.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,11 +20,14 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from select import select
 from typing import Any
+from urllib.parse import quote
 
-from django.db import connections
+from django.conf import settings
+from django.db import connection
 
 from execution.crashpoints import Point, arm
 from marketdata.calendar import session_table
+from tests.conftest import REPOSITORY
 
 HANGS_AFTER_SECONDS = 60
 """A child that takes so long ends by SIGALRM, and fails its trial."""
@@ -68,9 +71,8 @@ class _Task:
 class Zygote:
     """The process that forks the children, as seen from the test; work and arguments are pickled."""
 
-    def __init__(self, line: Connection, pid: int) -> None:
+    def __init__(self, line: Connection) -> None:
         self._line = line
-        self._pid = pid
 
     def kill(self, work: Work, *arguments: Any, at: Point, passage: int = 1) -> Ended:
         """Let a child do the work and die at the n-th passage of the place."""
@@ -84,11 +86,6 @@ class Zygote:
         """Let a child do the work and live."""
         return self._run(_Task(work=work, arguments=arguments))
 
-    def close(self) -> None:
-        """Let it end."""
-        self._line.close()
-        os.waitpid(self._pid, 0)
-
     def _run(self, task: _Task) -> Ended:
         self._line.send(task)
         ended = self._line.recv()
@@ -98,50 +95,43 @@ class Zygote:
 
 @contextmanager
 def zygote() -> Iterator[Zygote]:
-    """Fork the zygote; it ends with the block, or with the test process."""
+    """Start the zygote on the database of this test process; it ends with the block, or with the test process."""
     ours, theirs = Pipe()
-    pid = _fork()
-    if pid == 0:
-        ours.close()
-        _serve(theirs)
-    theirs.close()
-    with closing(Zygote(ours, pid)) as here:
-        yield here
+    with closing(ours):
+        with closing(theirs):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.zygote", str(theirs.fileno())],
+                cwd=REPOSITORY,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        try:
+            yield Zygote(ours)
+        finally:
+            ours.close()
+            process.wait(HANGS_AFTER_SECONDS)
 
 
-def _fork() -> int:
-    """Fork although there may be threads: the child uses nothing that another thread can have locked."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on
-        return os.fork()
+def _environment() -> dict[str, str]:
+    """Return variables with which a process works on this test's database."""
+    database = connection.settings_dict
+    url = f"postgresql://{database['USER']}@/{database['NAME']}?host={quote(str(database['HOST']), safe='')}"
+    if database["PORT"]:
+        url += f"&port={database['PORT']}"
+    return os.environ | {"DATABASE_URL": url, "REDIS_URL": settings.REDIS_URL, "PYTHONPATH": str(REPOSITORY)}
 
 
-def _serve(line: Connection) -> None:
-    """Fork a child for each request until nobody is there to ask; never returns."""
-    try:
-        _forget_connections()
-        session_table()  # a second's work, which every child would do again
-        gc.freeze()  # a collection in a child would copy all memory
-        while True:
-            try:
-                task = line.recv()
-            except EOFError:
-                os._exit(0)
-            line.send(_child(task))
-    except BaseException:  # noqa: BLE001 - whatever it was, a forked process never returns into the test's code
-        sys.stderr.write(traceback.format_exc())
-        os._exit(1)
-
-
-def _forget_connections() -> None:
-    """Leave connections of the process before to that process: a good-bye from here would end its own."""
-    for each in connections.all(initialized_only=True):
-        _kept.append(each.connection)
-        each.connection = None
-
-
-_kept: list[object] = []
-"""What must not be closed by being forgotten."""
+def serve(line: Connection) -> None:
+    """Fork a child for each request until nobody is there to ask. Runs in the zygote."""
+    session_table()  # a second's work, which every child would do again
+    gc.freeze()  # a collection in a child would copy all memory
+    while True:
+        try:
+            task = line.recv()
+        except EOFError:
+            return
+        line.send(_child(task))
 
 
 def _child(task: _Task) -> Ended:
@@ -166,7 +156,7 @@ def _work(task: _Task, told: int) -> None:
         if task.at is not None:
             arm(task.at, passage=task.passage)
         task.work(*task.arguments)
-    except BaseException:  # noqa: BLE001 - as above
+    except BaseException:  # noqa: BLE001 - whatever it was, a child never becomes a second zygote
         os.write(told, traceback.format_exc().encode())
         os._exit(1)
     os._exit(0)

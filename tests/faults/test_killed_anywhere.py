@@ -17,24 +17,18 @@ from tests.faults.killed_desk import TIDY_EVERY, KilledDesk, killed_desk
 from tests.faults.killing import Zygote
 from tests.faults.proofs import Proof, RecordProperty, proving, trials
 from tests.faults.storm import number_from
+from tests.faults.task_cases import TASK_CASES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FEW, FULL = 10, 50
 RECOVERED_WITHIN_SECONDS = 15
 COMES_TO_REST = 0.25
 """How often the desk comes to rest after a death; otherwise the next process dies before all is settled."""
-OTHERS = {
-    Point.RUN_AFTER_CLAIM: "test_tasks_killed",
-    Point.RUN_BEFORE_RECORD: "test_tasks_killed",
-    Point.RUN_AFTER_RECORD: "test_tasks_killed",
-    Point.RUN_BEFORE_RELEASE: "test_tasks_killed",
-}
-"""Places that are killed at elsewhere."""
 
 
 def test_every_place_is_killed_at() -> None:
-    assert {*CASES, *OTHERS} == set(Point)
-    assert not set(CASES) & set(OTHERS)
+    of_tasks = {point for case in TASK_CASES.values() for point in case.points}
+    assert {*CASES, *of_tasks} == set(Point)
     assert len(CASES) >= 20
 
 
