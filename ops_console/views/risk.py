@@ -9,7 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
-from execution.models import AccountDay, Strategy
+from execution.halting.release import statement
+from execution.halting.residue import left
+from execution.models import AccountDay, HaltProcedure, Strategy
+from execution.models.halting import RUNNING, ProcedureState
 from marketdata.clock import wall_now
 from ops_console.context import frame_of
 from ops_console.permissions import Act, requires
@@ -17,12 +20,14 @@ from ops_console.snapshot.desk import Desk
 from ops_console.use import limit_uses
 from ops_console.views.filters import selected_account
 from ops_console.views.outcome import outcome
+from ops_console.watch_panels import watch_context
 from risk.errors import RiskError
 from risk.limits import LIMITS
-from risk.models import BreakerEvent, Decision, KillSwitchEvent, Limit, LimitChange, ReleaseRequest
+from risk.models import BreakerEvent, Decision, KillSwitchEvent, Limit, LimitChange
 from risk.selectors import limit_book
-from risk.services import breaker
+from risk.services import breaker, kill_switch
 from risk.services.limits import set_limit
+from trading.services.halt_preview import dispatcher_note, silent_seconds
 
 HISTORY = 15
 
@@ -50,6 +55,8 @@ class LimitForm(forms.Form):
 def risk(request: HttpRequest) -> HttpResponse:
     """Show everything that may stop an order."""
     desk = frame_of(request).desk
+    for waiting in desk.requests if desk else []:
+        waiting.statement = statement(waiting.scope, to_level=waiting.to_level).lines  # type: ignore[attr-defined]
     context: dict[str, Any] = {
         "desk": desk,
         "uses": _uses(desk),
@@ -57,12 +64,29 @@ def risk(request: HttpRequest) -> HttpResponse:
         "changes": list(LimitChange.objects.all()[:HISTORY]),
         "switches": list(KillSwitchEvent.objects.all()[:HISTORY]),
         "breakers": list(BreakerEvent.objects.all()[:HISTORY]),
-        "requests": list(ReleaseRequest.objects.all()[:HISTORY]),
+        "requests": desk.requests if desk else [],
         "denied": list(Decision.objects.filter(outcome="denied").defer("case")[:HISTORY]),
         "definitions": list(LIMITS.values()),
         "strategies": list(Strategy.objects.values_list("name", flat=True).order_by("name")),
+        **watch_context(desk),
+        **_halts(desk),
     }
     return render(request, "ops_console/risk.html", context)
+
+
+def _halts(desk: Desk | None) -> dict[str, Any]:
+    """Return the halts that run and the last that are over, each with what is left of it."""
+    running = list(HaltProcedure.objects.filter(state__in=RUNNING).order_by("-pk")[:HISTORY])
+    over = HaltProcedure.objects.filter(state__in=[ProcedureState.VERIFIED, ProcedureState.ACCEPTED])
+    in_force = [status.event_id for status in (desk.kill or [] if desk else []) if status.engaged]
+    shown = [*running, *over.filter(event_id__in=in_force).order_by("-pk")[:HISTORY]]
+    for halt in shown:
+        halt.rows = left(halt)  # type: ignore[attr-defined]
+    return {
+        "halts": shown,
+        "halt_warning": dispatcher_note(silent_seconds(wall_now())) if running else "",
+        "release_wait": kill_switch.release_wait().seconds,
+    }
 
 
 def _uses(desk: Desk | None) -> list[Any]:

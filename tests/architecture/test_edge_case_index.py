@@ -1,4 +1,4 @@
-"""docs/brokers.md names, for each edge case, the tests that show it: they exist, and the numbers are in order."""
+"""The docs name, for each edge case, the tests that show it: they exist, and the numbers are in order."""
 
 import re
 from collections.abc import Iterator
@@ -9,25 +9,32 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| (\d+) \| ")
 NAMED = re.compile(r"`([^`:]+)::(test_\w+)`")
+# Document, the folder its files are in unless they are named whole, the cases it has to have.
+INDEXES: dict[str, tuple[str, list[int]]] = {
+    "brokers.md": ("tests/faults", list(range(1, 85))),
+    "risk.md": ("tests/trading/risk_watch", [102, 103, 105, 133, 139, 161, 163, 164, 165, 166, 176]),
+}
 
 
-def rows() -> list[tuple[int, str]]:
-    text = (ROOT / "docs" / "brokers.md").read_text()
+def rows(document: str) -> list[tuple[int, str]]:
+    text = (ROOT / "docs" / document).read_text()
     section = text.split("## Edge cases and their tests", 1)[1].split("\n## ", 1)[0]
     return [(int(match[1]), line) for line in section.splitlines() if (match := ROW.match(line))]
 
 
 def named_tests() -> Iterator[tuple[int, Path, str]]:
-    for number, line in rows():
-        path = Path()
-        for file, name in NAMED.findall(line):
-            if file != "…":
-                path = ROOT / file if "/" in file else ROOT / "tests" / "faults" / file
-            yield number, path, name
+    for document, (folder, _) in INDEXES.items():
+        for number, line in rows(document):
+            path = Path()
+            for file, name in NAMED.findall(line):
+                if file != "…":
+                    path = ROOT / file if "/" in file else ROOT / folder / file
+                yield number, path, name
 
 
-def test_each_case_has_one_row_in_order() -> None:
-    assert [number for number, _ in rows()] == list(range(1, 85))
+@pytest.mark.parametrize("document", INDEXES)
+def test_each_case_has_one_row_in_order(document: str) -> None:
+    assert [number for number, _ in rows(document)] == INDEXES[document][1]
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from marketdata.models import Instrument
 from ops_console.api import fields
 from ops_console.api.answers.controls import (
     LimitsSerializer,
-    RiskSummarySerializer,
     limit_answer,
     risk_summary_answer,
     utilisation_answer,
 )
 from ops_console.api.answers.parts import Answer
+from ops_console.api.answers.risk import RiskOverviewSerializer, over_limit_answer
 from ops_console.api.base import ApiView, body_of, caller_of, query_of
 from ops_console.api.desk import Desk, desk, known_strategy
 from ops_console.api.openapi import documented
@@ -32,6 +32,7 @@ from risk.limits import LIMITS, SETTABLE, SOFT, SOFT_LIMITS, LimitDefinition, in
 from risk.models import Decision, Limit
 from risk.services.limits import set_limit
 from risk.states import DecisionOutcome
+from trading.services.risk_watch import breaches_in_force, latest_look
 
 FAT_FINGER = ("max_order_quantity", "max_order_notional", "max_order_adv_pct", "price_collar_pct")
 DAY = timedelta(hours=24)
@@ -118,12 +119,17 @@ class FatFingerView(ApiView):
 class RiskSummaryView(ApiView):
     """May we trade, and how near are the limits."""
 
-    @documented("risk_summary", "Where risk stands", answers={200: RiskSummarySerializer})
+    @documented("risk_summary", "Where risk stands", answers={200: RiskOverviewSerializer})
     def get(self, request: Request) -> Response:
         """Return states, use of the account's limits, and what was denied lately."""
         now = desk()
         summary = account_summary(now.account, now.wall_now)
         limits = selectors.limit_book().resolve(strategy="", symbol="").account
+        look = latest_look(now.account)
+        watched = {
+            "readings": look.readings if look else [],
+            "over_limits": [over_limit_answer(row) for row in breaches_in_force(now.account.scope)],
+        }
         return Response(
             risk_summary_answer(
                 account=now.account,
@@ -133,6 +139,7 @@ class RiskSummaryView(ApiView):
                 utilisation=utilisation_answer(summary, limits, equity_base=summary.day_base_equity),
                 denials=recent_denials(now),
             )
+            | watched
         )
 
 

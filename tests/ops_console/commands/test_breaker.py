@@ -3,6 +3,7 @@
 import pytest
 from django.db import OperationalError
 
+from execution.models import Account
 from ops_console.management.commands import breaker as command
 from risk.models import BreakerEvent
 from tests.factories import make_account
@@ -51,3 +52,22 @@ def test_database_away_is_unknown(desk, monkeypatch):
     outcome = run("breaker", "status", "--json")
     assert (outcome.code, outcome.document["state"]) == (4, "unknown")
     assert outcome.err == "the database does not answer: connection refused"
+
+
+def test_status_shows_each_cause_with_what_is_seen_and_what_is_allowed(desk):
+    shown = run("breaker", "status").out
+    assert "Lost since the last close" in shown
+    assert "2 %" in shown
+    assert "last look: none yet" in shown
+    document = run("breaker", "status", "--json").document
+    assert [row["cause"] for row in document["readings"]][:2] == ["daily_loss", "weekly_loss"]
+    assert (document["would_trip_again"], document["looked_at"]) == ([], None)
+
+
+def test_164_a_reset_that_would_not_last_says_so_before(desk):
+    make_user("alice", "risk_officer")
+    run("breaker", "trip", *WHY)
+    Account.objects.filter(pk=desk.pk).update(reconciliation="broken")
+    outcome = run("breaker", "reset", "--operator", "alice", *WHY)
+    assert outcome.code == 0
+    assert outcome.err == "would trip again: Book against the broker's: they differ\n"

@@ -69,12 +69,12 @@ def watch_account(*, account: Account, wall_now: datetime, confirmations: int | 
     return Look(view, readings, limits, changed, tripped)
 
 
-def look_again(*, account: Account, wall_now: datetime) -> list[Reading]:
+def look_again(*, account: Account, wall_now: datetime, view: AccountView | None = None) -> list[Reading]:
     """Return what a look would see now; nothing is stored or told.
 
     For the answer to "would it trip again?" before a reset: a price counts by one look here.
     """
-    view = read_view(account=account, wall_now=wall_now)
+    view = read_view(account=account, wall_now=wall_now) if view is None else view
     reading = RiskReading.objects.filter(scope=account.scope).first() or _first_reading(view, wall_now)
     _move_peaks(reading, view, at_once=False)
     limits = selectors.limit_book()
