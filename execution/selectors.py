@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.db import connection
 from django.db.models import Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from execution.ledger import Lot, average_price, rounded, unrealized
 from execution.models import Account, AccountDay, CashEntry, Order, Position, StrategyDay
@@ -167,7 +168,7 @@ def _summary(account: Account, lines: Sequence[PositionView], wall_now: datetime
     gross = sum((abs(line.market_value) for line in lines), ZERO)
     equity = account.cash + net
     newest = AccountDay.objects.filter(account=account, date__lt=day).order_by("-date").first()
-    base = newest.equity if newest else account.starting_cash
+    base = newest.equity + transfers_since(account, newest.date) if newest else account.starting_cash
     peak = max(newest.peak_equity if newest else account.starting_cash, equity)
     return AccountSummary(
         account=account.name,
@@ -191,6 +192,12 @@ def _summary(account: Account, lines: Sequence[PositionView], wall_now: datetime
         names=len({line.symbol for line in lines if line.quantity}),
         stale_marks=sum(line.is_stale and bool(line.quantity) for line in lines),
     )
+
+
+def transfers_since(account: Account, day: date) -> Decimal:
+    """Return deposits less withdrawals after a day, by which its equity moves as a base: a deposit hides no loss."""
+    moved = CashEntry.objects.filter(account=account, kind__in=CashEntry.TRANSFERS, trading_date__gt=day)
+    return moved.aggregate(sum=Sum(Coalesce("base_amount", "amount")))["sum"] or ZERO
 
 
 def open_orders(account: Account) -> QuerySet[Order]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from execution.models import Account
 from trading.services.portfolio_duty import ask_for_portfolio_look
+from trading.services.reconciling import ask_for_reconciliation
 from trading.services.risk_watch import watch_desk
 from trading.services.slicing import ask_for_slices
 
@@ -26,5 +27,6 @@ class Duty:
 DUTIES: tuple[Duty, ...] = (
     Duty("risk_watch", timedelta(seconds=1), watch_desk),
     Duty("portfolio", timedelta(minutes=5), ask_for_portfolio_look),
+    Duty("reconciliation", timedelta(seconds=1), ask_for_reconciliation),
     Duty("slices", timedelta(milliseconds=200), ask_for_slices),
 )

@@ -10,8 +10,11 @@ from datetime import date, datetime, timedelta
 import structlog
 from django_q.tasks import async_task
 
+from execution.brokers.base import BrokerError
 from execution.brokers.registry import broker_for
-from execution.models import Account, Strategy
+from execution.errors import ReconciliationUnderWay
+from execution.models import Account, ReconciliationRun, Strategy
+from execution.reconciliation.runs import reconcile as compare
 from execution.services.corporate_actions import apply_corporate_actions
 from execution.services.reports import apply_reports
 from execution.services.sessions import close_session
@@ -88,6 +91,22 @@ def send_slices(account_id: int) -> str:
     return f"{sent} slices sent"
 
 
+def reconcile(account_id: int) -> str:
+    """Compare the account's book with its broker's; the run keeps what came of it."""
+    account = _account(account_id)
+    try:
+        run = compare(
+            account=account,
+            broker=broker_for(account),
+            trigger=ReconciliationRun.Trigger.TIMER,
+            wall_now=wall_now(),
+        )
+    except (BrokerError, ReconciliationUnderWay) as reason:
+        log.info("reconciliation_without_verdict", account=account.name, reason=str(reason))
+        return f"no verdict: {reason}"
+    return str(run.state)
+
+
 def finish_run(run_id: int) -> str:
     """Collect a run's fills and write its report."""
     run = Run.objects.select_related("account__feed", "strategy").get(pk=run_id)
@@ -126,6 +145,7 @@ TASKS: dict[str, Callable[..., object]] = {
         read_assets,
         send_slices,
         watch_portfolio,
+        reconcile,
         worker_heartbeat,
     )
 }

@@ -62,10 +62,16 @@ WITH item AS (
                  JOIN risk_killswitchevent e ON e.scope = s.scope AND e.engaged AND e.id > released.upto) AS engaged,
            EXISTS (SELECT 1 FROM risk_killswitchevent WHERE scope = 'global') AS has_global,
            (SELECT coalesce(max(id), 0) FROM risk_limitchange) AS limits_version,
-           (SELECT equity FROM execution_accountday WHERE account_id = %(account)s AND date < %(day)s::date
-            ORDER BY date DESC LIMIT 1) AS day_base,
-           (SELECT equity FROM execution_accountday WHERE account_id = %(account)s AND date < %(week)s::date
-            ORDER BY date DESC LIMIT 1) AS week_base,
+           (SELECT d.equity + coalesce((
+                SELECT sum(coalesce(c.base_amount, c.amount)) FROM execution_cashentry c
+                WHERE c.account_id = %(account)s AND c.kind IN ('deposit', 'withdrawal') AND c.trading_date > d.date), 0)
+            FROM execution_accountday d WHERE d.account_id = %(account)s AND d.date < %(day)s::date
+            ORDER BY d.date DESC LIMIT 1) AS day_base,
+           (SELECT d.equity + coalesce((
+                SELECT sum(coalesce(c.base_amount, c.amount)) FROM execution_cashentry c
+                WHERE c.account_id = %(account)s AND c.kind IN ('deposit', 'withdrawal') AND c.trading_date > d.date), 0)
+            FROM execution_accountday d WHERE d.account_id = %(account)s AND d.date < %(week)s::date
+            ORDER BY d.date DESC LIMIT 1) AS week_base,
            (SELECT clock_skew_milliseconds FROM execution_brokerlink WHERE account_id = %(account)s) AS clock_skew,
            (SELECT version FROM risk_release ORDER BY id DESC LIMIT 1) AS release
 ), breaker AS MATERIALIZED (

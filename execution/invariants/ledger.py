@@ -108,13 +108,17 @@ def _cash(account: Account) -> list[Violation]:
     sums = Position.objects.filter(account=account).aggregate(
         held=Sum(F("cost_basis") - F("realized_pnl") - F("dividends") + F("fees"), default=ZERO)
     )
-    deposits = CashEntry.objects.filter(account=account, kind=CashEntry.Kind.DEPOSIT)
+    entries = CashEntry.objects.filter(account=account, fill__isnull=True)
+    # What the broker tells of the account as a whole (a day's fees, interest) belongs to no line.
+    of_account = entries.filter(strategy__isnull=True).exclude(kind__in=CashEntry.TRANSFERS)
+    moved = of_account.aggregate(total=Sum("amount", default=ZERO))["total"]
+    deposits = entries.filter(kind__in=CashEntry.TRANSFERS)
     paid_in = deposits.aggregate(total=Sum("amount", default=ZERO))["total"]
     if row["starting_cash"] != paid_in:
         told = f"deposits {row['starting_cash']}, its entries {paid_in}"
         violations.append(Violation(I2, f"account {account.name}", told))
-    if row["cash"] + sums["held"] != row["starting_cash"]:
-        off = row["cash"] + sums["held"] - row["starting_cash"]
+    if row["cash"] + sums["held"] != row["starting_cash"] + moved:
+        off = row["cash"] + sums["held"] - row["starting_cash"] - moved
         told = f"cash, cost, results and fees do not add up to the deposits: {off} too much"
         violations.append(Violation(I2, f"account {account.name}", told))
     return violations

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Q, Sum
 
 from execution.brokers.base import Broker, BrokerOrder, BrokerPosition
-from execution.models import Account, Break, BrokerMessage, Correction, Fill, Order
+from execution.models import Account, Break, BrokerMessage, Correction, Order, Position
 from execution.reconciliation.arithmetic import SHARE_TOLERANCE, Difference, differences
 from execution.reconciliation.breaks import Sighting
 from execution.reconciliation.cash import cash_difference
@@ -22,6 +22,8 @@ LOOKED_BACK = timedelta(hours=24)
 LONGEST_ORDER = timedelta(days=92)
 MOST_ASKED = 50
 NEWEST = 500
+LEAD = timedelta(minutes=1)
+"""By which another process's clock, or the database's, may be ahead of ours."""
 CLOSES_AT = Decimal("0.02")
 """Part of the broker's cash (at least of what was paid in) from which on a difference closes the account."""
 Kind = Break.Kind
@@ -133,6 +135,7 @@ def _less(order: Known, taken_back: Mapping[int, Decimal]) -> Known:
 def fill_sighting(ours: Known, theirs: BrokerOrder) -> Sighting:
     """Say how an order's filled shares differ."""
     more = theirs.filled_quantity > ours.filled
+    repair = {"action": "infer" if more else "take_back", "order": ours.pk, "broker_order_id": theirs.broker_order_id}
     shares = f"{abs(theirs.filled_quantity - ours.filled).normalize():f} shares"
     return Sighting(
         kind=Kind.FILL,
@@ -142,12 +145,14 @@ def fill_sighting(ours: Known, theirs: BrokerOrder) -> Sighting:
         theirs=theirs.filled_quantity,
         cause="an execution was not told yet" if more else "the venue took an execution back, or its answer is wrong",
         proposal=f"book {shares} at the price that the broker's averages imply" if more else f"take back {shares}",
-        repair={
-            "action": "infer" if more else "take_back",
-            "order": ours.pk,
-            "broker_order_id": theirs.broker_order_id,
-        },
+        repair=repair if more else repair | {"executions": _told_as_taken_back(theirs.broker_order_id)},
     )
+
+
+def _told_as_taken_back(broker_order_id: str) -> list[str]:
+    """Return the executions of an order that the broker has told as taken back or changed."""
+    told = BrokerMessage.objects.filter(kind="corrected", broker_order_id=broker_order_id).order_by("-sequence")
+    return list(told.values_list("broker_execution_id", flat=True)[:MOST_ASKED])
 
 
 def look_at_positions(*, account: Account, broker: Broker) -> tuple[list[Difference], dict[str, BrokerPosition], int]:
@@ -213,10 +218,11 @@ def cash_sighting(*, account: Account, broker: Broker) -> tuple[Decimal | None, 
 
 def unsettled_symbols(*, account: Account, settle: timedelta, wall_now: datetime) -> set[str]:
     """Return the symbols of which something was told or booked so lately that the broker's views may lag."""
-    since = wall_now - settle
-    fills = Fill.objects.filter(account=account).order_by("-pk").values_list("created_at", "instrument__symbol")
-    found = {symbol for at, symbol in fills[:NEWEST] if at > since}
+    span = (wall_now - settle, wall_now + LEAD)
+    lines = Position.objects.filter(account=account, updated_at__gt=span[0], updated_at__lte=span[1])
+    found = set(lines.values_list("instrument__symbol", flat=True)) if settle else set()
     messages = BrokerMessage.objects.filter(account=account).exclude(kind="").order_by("-sequence")
-    fresh = [row for row in messages.values_list("received_at", "broker_order_id")[:NEWEST] if row[0] > since]
-    told = Order.objects.filter(account=account, broker_order_id__in={order for _, order in fresh} - {""})
+    newest = messages.values_list("received_at", "broker_order_id")[:NEWEST]
+    fresh = {order for at, order in newest if span[0] < at <= span[1]} - {""}
+    told = Order.objects.filter(account=account, broker_order_id__in=fresh)
     return found | set(told.values_list("instrument__symbol", flat=True)) if fresh else found

@@ -10,6 +10,7 @@ from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.crashpoints import Point, crashpoint
 from execution.models import Account, BrokerLink, HaltProcedure, Order, OrderEvent, Position
 from execution.models.halting import ProcedureState
+from execution.reconciliation.forced import is_forced
 from execution.services import legs, successors
 from execution.services.journal import Journal
 from execution.services.refusals import MOST, refused_too_often
@@ -42,18 +43,19 @@ class Claim:
 def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market_at: datetime, limit: int) -> Claim:
     """Mark pending orders as submitted (or as a dry run): the second look, at what may have changed since the gate.
 
-    Nothing leaves an account that is not reconciled; what the kill switch, the breaker or a smaller position stops is
-    denied; what was good for a session that is over expires, because its price and its limits are of yesterday.
+    Of an account that is not reconciled only what an operator closes positions with leaves; what the kill switch, the
+    breaker or a smaller position stops is denied; what was good for a session that is over expires, because its price
+    and its limits are of yesterday.
     Locks: orders (skipping those another dispatcher holds), positions.
     """
     journal = Journal.lock(
-        orders=Q(account_id=account.pk, status=OrderStatus.PENDING),
+        orders=Q(account_id=account.pk, status=OrderStatus.PENDING) & _may_leave(account, wall_now),
         market_at=market_at,
         wall_now=wall_now,
         skip_locked=True,
         limit=limit,
     )
-    if not journal.orders or not _is_reconciled(account):
+    if not journal.orders:
         return Claim()
     claimed: list[Order] = []
     expired = 0
@@ -98,9 +100,13 @@ def _is_of_yesterday(order: Order, session: date) -> bool:
     return order.trading_date < session and not keeps
 
 
-def _is_reconciled(account: Account) -> bool:
+def _may_leave(account: Account, wall_now: datetime) -> Q:
+    """Match what may leave the account as it is reconciled; two people's word counts until it expires."""
     state = Account.objects.values_list("reconciliation", flat=True).get(pk=account.pk)
-    return state == Account.Reconciliation.CLEAN
+    forced = state == Account.Reconciliation.FORCED and is_forced(account.pk, wall_now)
+    if state == Account.Reconciliation.CLEAN or forced:
+        return Q()
+    return Q(origin=Origin.FLATTEN, reduce_only=True)
 
 
 class _Stops:

@@ -126,6 +126,34 @@ def _add_previous(account: Account, day: date, sums: dict[int, _Sums]) -> None:
         sums[strategy_id].previous_unrealized = value
 
 
+def _add_of_account(account: Account, total: _Sums) -> None:
+    """Add what moved the account's cash and no strategy's, and what no earlier day has told of it.
+
+    Fees are fees; dividends, interest and what the broker has words of its own for count as realised. Transfers are no
+    result.
+    """
+    entries = CashEntry.objects.filter(account=account, fill__isnull=True, strategy__isnull=True)
+    moved = dict(entries.exclude(kind__in=CashEntry.TRANSFERS).order_by().values_list("kind").annotate(Sum("amount")))
+    if not moved:
+        return
+    names = ("realized_pnl", "fees", "dividends")
+    days = AccountDay.objects.filter(account=account).aggregate(*(Sum(name) for name in names))
+    strategies = StrategyDay.objects.filter(account=account, date__lte=_newest_day(account))
+    lines = strategies.aggregate(*(Sum(name) for name in names))
+    told = {name: (days[f"{name}__sum"] or ZERO) - (lines[f"{name}__sum"] or ZERO) for name in names}
+    fees = -moved.pop(CashEntry.Kind.FEE, ZERO)
+    dividends = moved.get(CashEntry.Kind.DIVIDEND, ZERO)
+    total.fees += fees - told["fees"]
+    total.dividends += dividends - told["dividends"]
+    total.realized += sum(moved.values(), ZERO) - told["realized_pnl"]
+
+
+def _newest_day(account: Account) -> date:
+    """Return the newest day that the account has closed; the strategies' rows of a new one may be there before."""
+    newest = AccountDay.objects.filter(account=account).aggregate(newest=Max("date"))["newest"]
+    return newest or date.min
+
+
 def _columns(item: _Sums) -> dict[str, Decimal | int]:
     return {
         "realized_pnl": item.realized,
@@ -154,6 +182,7 @@ def _account_day(account: Account, day: date, sums: Iterable[_Sums], closed_at: 
         total.orders += item.orders
         total.fills += item.fills
         total.previous_unrealized += item.previous_unrealized
+    _add_of_account(account, total)
     equity = account.cash + total.net
     previous = AccountDay.objects.filter(account=account, date__lt=day).order_by("-date").first()
     return AccountDay.objects.create(

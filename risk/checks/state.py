@@ -34,8 +34,13 @@ def check_breaker(case: Case) -> Denial | None:
 
 
 def check_reconciliation(case: Case) -> Denial | None:
-    """Deny everything until the book has been found equal to the broker's."""
-    if case.state.reconciliation == "clean":
+    """Deny everything until the book has been found equal to the broker's, or two people have answered for it.
+
+    What an operator closes with goes nevertheless: it only reduces, and is sized by what the broker says is held.
+    """
+    intent = case.intent
+    closes = intent.origin == Origin.FLATTEN and intent.reduce_only and case.reduces
+    if case.state.reconciliation in ("clean", "forced") or closes:
         return None
     return Denial(
         DenialCode.RECONCILIATION_PENDING,
