@@ -18,6 +18,7 @@ from ops_console.snapshot.header import header
 THEMES = ("dark", "light", "system")
 DENSITIES = ("dense", "comfortable")
 LIGHTS = ("light.feed", "light.database", "light.redis", "light.worker", "light.dispatcher")
+MOST_SYMBOLS = 200
 PAGES = (
     ("overview", "Overview"),
     ("orders", "Orders"),
@@ -130,7 +131,9 @@ def _scopes(desk: Desk) -> list[tuple[str, str]]:
         names = list(Strategy.objects.values_list("name", flat=True).order_by("name"))
     except DATABASE_AWAY:
         return found
-    return found + [(f"strategy:{name}", f"Strategy {name}") for name in names]
+    found += [(f"strategy:{name}", f"Strategy {name}") for name in names]
+    symbols = sorted({line.symbol for line in desk.pnl.positions if line.quantity}) if desk.pnl else []
+    return found + [(f"symbol:{symbol}", f"Symbol {symbol}") for symbol in symbols[:MOST_SYMBOLS]]
 
 
 def _chosen(request: HttpRequest, name: str, allowed: tuple[str, ...]) -> str:

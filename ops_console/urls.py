@@ -26,6 +26,7 @@ urlpatterns = [
     path("alerts/<int:alert_id>/acknowledge", alerts.acknowledge, name="alert-acknowledge"),
     path("kill-switch/consequence", kill_switch.consequence, name="kill-switch-consequence"),
     path("kill-switch/engage", kill_switch.engage, name="kill-switch-engage"),
+    path("kill-switch/halts/<int:halt_id>/accept", kill_switch.accept_residue, name="kill-switch-accept"),
     path("kill-switch/release", kill_switch.request_release, name="kill-switch-release"),
     path("kill-switch/release/<int:request_id>/approve", kill_switch.approve_release, name="kill-switch-approve"),
     path("kill-switch/release/<int:request_id>/reject", kill_switch.reject_release, name="kill-switch-reject"),

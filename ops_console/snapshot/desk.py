@@ -18,7 +18,8 @@ from ops_console.redis_light import redis_answers
 from risk import selectors as risk_selectors
 from risk.models import Alert, ReleaseRequest
 from risk.selectors import BreakerStatus, KillSwitchStatus
-from risk.states import AlertState, BreakerState, ReleaseState
+from risk.states import AlertState, BreakerState, ReleaseState, SwitchLevel
+from risk.stops import strongest
 from trading.models import Heartbeat
 
 # What a database that is away, restarting or out of connections raises.
@@ -71,9 +72,15 @@ class Desk:
         return [status for status in self.kill or [] if status.engaged and status.scope in scopes]
 
     @property
+    def level(self) -> SwitchLevel:
+        """The strongest level that covers the whole desk."""
+        return strongest(status.level for status in self.stops)
+
+    @property
     def stopped_strategies(self) -> list[KillSwitchStatus]:
-        """Switches that stop single strategies."""
-        return [status for status in self.kill or [] if status.engaged and status.scope.startswith("strategy:")]
+        """Switches that stop single strategies or symbols."""
+        parts = ("strategy:", "symbol:")
+        return [status for status in self.kill or [] if status.engaged and status.scope.startswith(parts)]
 
     @property
     def has_line(self) -> bool:
@@ -86,7 +93,7 @@ class Desk:
         if self.kill is None or self.breaker is None:
             return "halted" if self.stops else "unknown"
         if self.stops:
-            return "halted"
+            return "reducing" if self.level == SwitchLevel.REDUCING else "halted"
         return "active" if self.breaker.state == BreakerState.OPEN else "reducing"
 
     def age_of(self, process: str) -> int | None:

@@ -10,7 +10,7 @@ from ops_console.snapshot.board import Cell, Topic
 from ops_console.snapshot.broker_line import line_tone
 from ops_console.snapshot.desk import Desk
 from ops_console.snapshot.market import feed_tone
-from risk.states import BreakerState
+from risk.states import BreakerState, SwitchLevel
 from trading.processes import PROCESSES
 
 UNKNOWN = Cell(NOTHING, "unknown")
@@ -22,6 +22,7 @@ ACCOUNT_KEYS = (
     *("equity", "day_pnl", "day_pnl_pct", "gross", "gross_pct", "net", "buying_power", "cash"),
     *("unrealized", "realized", "fees", "drawdown", "names"),
 )
+LEVEL_WORDS = {SwitchLevel.REDUCING: "reduce only", SwitchLevel.FLATTENING: "flattening"}
 KILL_WORDS = {"on": "Kill switch ON", "off": "Kill switch off", "unknown": "Kill switch UNKNOWN"}
 STATE_WORDS = {"active": "Active", "reducing": "Reduce only", "halted": "Halted", "unknown": "Unknown"}
 STATE_TONES = {"active": "good", "reducing": "warn", "halted": "bad", "unknown": "unknown"}
@@ -37,7 +38,7 @@ def header(desk: Desk) -> Topic:
 
 def _state(desk: Desk) -> dict[str, Cell]:
     return {
-        "kill.state": Cell(KILL_WORDS[desk.kill_state], desk.kill_state),
+        "kill.state": Cell(kill_word(desk), desk.kill_state),
         "kill.detail": Cell(kill_detail(desk)),
         "trading.state": Cell(STATE_WORDS[desk.trading_state], STATE_TONES[desk.trading_state]),
         "breaker.state": _breaker(desk),
@@ -45,6 +46,14 @@ def _state(desk: Desk) -> dict[str, Cell]:
         "requests.count": Cell(str(len(desk.requests))),
         "orders.count": Cell(str(desk.pnl.summary.open_orders) if desk.pnl else ""),
     }
+
+
+def kill_word(desk: Desk) -> str:
+    """Say whether the switch is engaged, and how far where that is not a plain halt."""
+    level = desk.level
+    if level in (SwitchLevel.REDUCING, SwitchLevel.FLATTENING):
+        return f"{KILL_WORDS[desk.kill_state]} · {LEVEL_WORDS[level]}"
+    return KILL_WORDS[desk.kill_state]
 
 
 def kill_detail(desk: Desk) -> str:
@@ -56,7 +65,7 @@ def kill_detail(desk: Desk) -> str:
     when = "" if status.at is None else f" {figures.utc(status.at)[5:16]} UTC"
     part = f" {status.scope}" if status.engaged and status.scope != "global" else ""
     text = ": ".join(piece for piece in (f"{who}{when}{part}".strip(), status.reason) if piece)
-    stopped = ", ".join(item.scope.removeprefix("strategy:") for item in desk.stopped_strategies)
+    stopped = ", ".join(item.scope.partition(":")[2] for item in desk.stopped_strategies)
     return f"{stopped} stopped \u00b7 {text}" if stopped and not desk.stops else text
 
 

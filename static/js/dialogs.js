@@ -14,9 +14,10 @@ function openKill(dialog) {
   clearOutcome(dialog);
   dialog.showModal();
   const panel = dialog.querySelector("[data-consequence]");
-  const scope = dialog.querySelector("select[name=scope]").value;
+  const query = new URLSearchParams();
+  for (const name of ["scope", "level"]) query.set(name, dialog.querySelector(`select[name=${name}]`).value);
   // Counted anew each time: what was open a minute ago may have filled.
-  window.htmx?.ajax("GET", `${panel.dataset.consequence}?scope=${encodeURIComponent(scope)}`, { target: panel });
+  window.htmx?.ajax("GET", `${panel.dataset.consequence}?${query}`, { target: panel });
 }
 
 function openCancel(button) {

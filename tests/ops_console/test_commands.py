@@ -8,7 +8,6 @@ from django.urls import reverse
 
 from execution.models import Account, Order
 from execution.states import OrderStatus
-from ops_console.views.kill_switch import RELEASE_WORD
 from risk.models import KillSwitchEvent, Limit, ReleaseRequest
 from risk.selectors import breaker_status, is_engaged
 from risk.states import BreakerState, ReleaseState
@@ -116,7 +115,7 @@ def test_the_dialog_counts_what_would_be_cancelled(desk: Account, visitor: Visit
 def test_release_takes_two_people(desk: Account, visitor: Visitor) -> None:
     first = visitor("risk_officer")
     first.post(address("kill-switch-engage"), {"reason": REASON})
-    first.post(address("kill-switch-release"), {"reason": "all is well again", "word": RELEASE_WORD})
+    first.post(address("kill-switch-release"), {"reason": "all is well again", "word": "RELEASE GLOBAL"})
     request = ReleaseRequest.objects.get()
     approve = reverse("kill-switch-approve", args=[request.pk])
     assert first.post(approve, headers=HTMX).status_code == 409
@@ -130,7 +129,7 @@ def test_release_takes_two_people(desk: Account, visitor: Visitor) -> None:
     assert (event.operator, event.second_operator) == ("risk_officer", "admin")
 
 
-@pytest.mark.parametrize("word", ["", "release", "RELEASE!"])
+@pytest.mark.parametrize("word", ["", "release", "RELEASE STRATEGY:MANUAL"])
 def test_release_needs_the_word(desk: Account, visitor: Visitor, word: str) -> None:
     client = visitor("risk_officer")
     client.post(address("kill-switch-engage"), {"reason": REASON})
@@ -142,14 +141,14 @@ def test_release_needs_the_word(desk: Account, visitor: Visitor, word: str) -> N
 def test_a_rejected_request_leaves_the_switch_engaged(desk: Account, visitor: Visitor) -> None:
     client = visitor("risk_officer")
     client.post(address("kill-switch-engage"), {"reason": REASON})
-    client.post(address("kill-switch-release"), {"reason": "all is well again", "word": RELEASE_WORD})
+    client.post(address("kill-switch-release"), {"reason": "all is well again", "word": "RELEASE GLOBAL"})
     visitor("admin").post(reverse("kill-switch-reject", args=[ReleaseRequest.objects.get().pk]))
     assert ReleaseRequest.objects.get().state == ReleaseState.REJECTED
     assert is_engaged("global")
 
 
 def test_releasing_what_is_off_is_refused(desk: Account, visitor: Visitor) -> None:
-    data = {"reason": "all is well again", "word": RELEASE_WORD}
+    data = {"reason": "all is well again", "word": "RELEASE GLOBAL"}
     assert visitor("admin").post(address("kill-switch-release"), data, headers=HTMX).status_code == 409
 
 
