@@ -1,6 +1,7 @@
 """What the risk page shows of the watch and of the portfolio."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from execution.models import Account
@@ -20,6 +21,16 @@ from trading.services.risk_watch import (
 )
 from trading.services.risk_watch.watch import as_row
 
+AMOUNTS = {
+    "historical_var",
+    "historical_shortfall",
+    "parametric_var",
+    "parametric_shortfall",
+    "profit",
+    "long",
+    "short",
+    "net",
+}
 WORDS = {
     Verdict.GOOD: ("", "● good"),
     Verdict.WARNING: ("warn", "◆ near"),
@@ -59,4 +70,7 @@ def _portfolio(account: Account, view: AccountView, desk: Desk) -> dict[str, Any
     betas = {row["symbol"]: row["beta"] for row in answer["betas"]}
     for part in answer["by_name"]:
         part["beta"] = betas.get(part["name"], "")
+    for rows in (answer["tails"], answer["stress"], answer["by_name"], answer["by_sector"]):
+        for row in rows:
+            row.update({name: f"{Decimal(row[name]):,.2f}" for name in AMOUNTS & row.keys()})
     return answer

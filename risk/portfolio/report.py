@@ -9,7 +9,7 @@ from risk.portfolio import stress
 from risk.portfolio import value_at_risk as tail
 from risk.portfolio.exposure import NO_SECTOR, ExposurePart, exposure_parts
 from risk.portfolio.returns import Closes, ReturnTable, daily_returns
-from risk.portfolio.statistics import beta, correlation_matrix
+from risk.portfolio.statistics import beta, correlation_matrix, mean
 from risk.portfolio.stress import VOLATILITY_SHOCK, StressResult
 from risk.portfolio.value_at_risk import Confidence
 
@@ -116,15 +116,23 @@ def _tail(profits: Sequence[Decimal], confidence: Confidence) -> TailRisk:
 
 def _betas(table: ReturnTable, market_closes: Closes) -> dict[str, Decimal]:
     """Return the beta of each name on the days that it shares with the market."""
-    parts = daily_returns(market_closes)
-    weight = len(parts.of)
-    mean_of = {day: sum((rows[i] for rows in parts.of.values()), ZERO) / weight for i, day in enumerate(parts.dates)}
-    common = [i for i, day in enumerate(table.dates) if day in mean_of]
+    market_of = _market(market_closes)
+    common = [i for i, day in enumerate(table.dates) if day in market_of]
     if len(common) < FEWEST:
         return {}
-    market = [mean_of[table.dates[i]] for i in common]
+    market = [market_of[table.dates[i]] for i in common]
     found = {symbol: beta([rows[i] for i in common], market) for symbol, rows in table.of.items()}
     return {symbol: value for symbol, value in found.items() if value is not None}
+
+
+def _market(closes: Closes) -> dict[date, Decimal]:
+    """Return the mean return of each day, over the names that have one: some were listed later than others."""
+    returns: dict[date, list[Decimal]] = {}
+    for symbol, rows in closes.items():
+        table = daily_returns({symbol: rows})
+        for day, value in zip(table.dates, table.of[symbol], strict=True):
+            returns.setdefault(day, []).append(value)
+    return {day: mean(values) for day, values in returns.items()}
 
 
 def _portfolio_beta(values: Mapping[str, Decimal], betas: Mapping[str, Decimal], gross: Decimal) -> Decimal | None:
