@@ -44,6 +44,7 @@ def test_a_request_alone_changes_nothing() -> None:
     assert (in_force(), LimitChange.objects.count()) == (10_000, 0)
 
 
+@pytest.mark.control(26, "unit")
 def test_another_persons_approval_counts_and_is_a_change_of_limits() -> None:
     override = approved()
     assert in_force() == 20_000
@@ -111,6 +112,7 @@ def test_a_request_is_decided_once_and_in_its_time(decide) -> None:
 
 
 @pytest.mark.parametrize("name", ["kill_switch", "reconciliation", "breaker", "INVALID_QUANTITY", ""])
+@pytest.mark.control(26, "unit")
 def test_what_is_no_limit_cannot_be_overridden(name: str) -> None:
     with pytest.raises(InvalidLimit, match="allowed are"):
         asked(name=name)

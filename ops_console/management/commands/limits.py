@@ -90,7 +90,7 @@ class Command(OperatorCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         book = limit_book().resolve(strategy=options["strategy"], symbol=options["symbol"], at=wall_now())
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "name": name,
                 "label": item.label,
