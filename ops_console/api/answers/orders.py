@@ -1,6 +1,6 @@
 """An order, its events, its explanation, and what a preview says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -89,6 +89,7 @@ class DecisionSerializer(Shape):
     id = serializers.IntegerField()
     outcome = serializers.ChoiceField(choices=DecisionOutcome.choices)
     denials = DenialSerializer(many=True)
+    warnings = DenialSerializer(many=True, help_text="Soft limits that an accepted order passes.")
     case = serializers.DictField(help_text="The numbers it was judged by, as text.")
     market_at = Instant()
     created_at = Instant()
@@ -103,11 +104,22 @@ class ExplanationSerializer(Shape):
     fills = FillSerializer(many=True)
 
 
+class AlikeSerializer(Shape):
+    """A held name that the order's name moved alike with lately."""
+
+    symbol = serializers.CharField()
+    coefficient = DecimalText(help_text="Pearson's, of daily returns.")
+
+
 class PreviewSerializer(Shape):
     """What the gate would say now; a moment later it may say something else."""
 
     accepted = serializers.BooleanField()
     denials = DenialSerializer(many=True)
+    warnings = DenialSerializer(many=True, help_text="Soft limits that an accepted order passes.")
+    correlated_with = AlikeSerializer(
+        many=True, help_text="Held names above max_correlation_pct, of a name that is not held yet: one bet, twice."
+    )
     existing_client_order_id = serializers.CharField(
         allow_null=True, help_text="The order that sending this one would return instead of a new one."
     )
@@ -219,6 +231,7 @@ def explanation_answer(order: Order, events: Iterable[OrderEvent], fills: Iterab
             "id": decision.pk,
             "outcome": decision.outcome,
             "denials": decision.denials,
+            "warnings": decision.warnings,
             "case": decision.case,
             "market_at": time_text(decision.market_at),
             "created_at": time_text(decision.created_at),
@@ -228,7 +241,7 @@ def explanation_answer(order: Order, events: Iterable[OrderEvent], fills: Iterab
     }
 
 
-def preview_answer(judged: Judged, existing: str | None) -> Answer:
+def preview_answer(judged: Judged, existing: str | None, alike: Sequence[tuple[str, Decimal]] = ()) -> Answer:
     """Return what the gate would say; the numbers are null when the order exists already."""
     case = judged.case
     numbers: dict[str, Any] = dict.fromkeys(PREVIEW_NUMBERS)
@@ -247,11 +260,15 @@ def preview_answer(judged: Judged, existing: str | None) -> Answer:
     return {
         "accepted": not judged.denials,
         "denials": [denial.as_dict() for denial in judged.denials],
+        "warnings": [warning.as_dict() for warning in judged.warnings],
+        "correlated_with": [{"symbol": symbol, "coefficient": decimal_text(value)} for symbol, value in alike],
         "existing_client_order_id": existing,
         **numbers,
     }
 
 
 PREVIEW_NUMBERS = tuple(
-    name for name in names_of(PreviewSerializer) if name not in {"accepted", "denials", "existing_client_order_id"}
+    name
+    for name in names_of(PreviewSerializer)
+    if name not in {"accepted", "denials", "warnings", "correlated_with", "existing_client_order_id"}
 )
