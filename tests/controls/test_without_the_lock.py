@@ -16,7 +16,7 @@ from tests.factories import allow_bursts, make_account, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 THREADS, ROUNDS = 24, 6
-# Orders alike (11) are missing: without the lock their attempts collide in `order_attempt_unique`, which is its second line.
+# Orders alike (11) are missing: without the lock their attempts collide in `order_attempt_unique`, a second line.
 COUNTED = [each for each in SCENARIOS if each.number in (12, 13, 16, 17, 18)]
 
 
