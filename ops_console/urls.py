@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from ops_console import health
-from ops_console.views import alerts, auth, kill_switch, orders, overview, positions, risk, runs
+from ops_console.views import alerts, auth, kill_switch, orders, overview, positions, risk, runs, slices
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -15,6 +15,11 @@ urlpatterns = [
     path("orders/cancel-all", orders.cancel_all, name="orders-cancel-all"),
     path("orders/<int:order_id>", orders.order, name="order"),
     path("orders/<int:order_id>/cancel", orders.cancel, name="order-cancel"),
+    path("orders/slices/", slices.working, name="slices"),
+    path("orders/slices/<int:parent_id>", slices.parent, name="parent"),
+    path("orders/slices/<int:parent_id>/pause", slices.pause, name="parent-pause"),
+    path("orders/slices/<int:parent_id>/resume", slices.resume, name="parent-resume"),
+    path("orders/slices/<int:parent_id>/cancel", slices.cancel, name="parent-cancel"),
     path("positions/", positions.positions, name="positions"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>", runs.run, name="run"),
