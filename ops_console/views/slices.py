@@ -62,7 +62,8 @@ def working(request: HttpRequest) -> HttpResponse:
     if only_live:
         found = found.filter(status__in=sorted(PARENT_LIVE))
     page = page_of(request, found.order_by("-id"))
-    context = {"account": account, "page": page, "lines": lines_of(list(page)), "only_live": only_live}
+    lines = lines_of([row for row in page if isinstance(row, ParentOrder)])
+    context = {"account": account, "page": page, "lines": lines, "only_live": only_live}
     return render(request, "ops_console/slices.html", context)
 
 

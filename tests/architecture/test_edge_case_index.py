@@ -12,6 +12,7 @@ NAMED = re.compile(r"`([^`:]+)::(test_\w+)`")
 # Document, the folder its files are in unless they are named whole, the cases it has to have.
 INDEXES: dict[str, tuple[str, list[int]]] = {
     "brokers.md": ("tests/faults", list(range(1, 85))),
+    "slicing.md": ("tests/execution/slicing", list(range(144, 156))),
     "risk.md": ("tests/trading/risk_watch", [102, 103, 105, 133, 139, 161, 163, 164, 165, 166, 176]),
 }
 

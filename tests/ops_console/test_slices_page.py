@@ -1,6 +1,7 @@
 """The pages of orders that are worked in slices."""
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
@@ -92,5 +93,5 @@ def test_forms_need_their_token(desk: Account, visitor: Visitor) -> None:
 
 
 @pytest.mark.django_db
-def test_nobody_logged_in_sees_nothing(client: pytest.FixtureRequest) -> None:
-    assert client.get(reverse("slices")).status_code == 302  # type: ignore[attr-defined]
+def test_nobody_logged_in_sees_nothing(client: Client) -> None:
+    assert client.get(reverse("slices")).status_code == 302
