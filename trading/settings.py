@@ -54,6 +54,7 @@ DATA_FRESHNESS_MINUTES = env.integer("DATA_FRESHNESS_MINUTES", 30, minimum=1, ma
 OUTLIER_THRESHOLD = env.decimal("OUTLIER_THRESHOLD", "0.30", above="0", maximum="10")  # share of the previous close
 API_RATES = {"orders": env.integer("API_ORDERS_PER_MINUTE", 1_200, minimum=1, maximum=1_000_000_000)}
 API_RATES["address"] = 10 * API_RATES["orders"]
+OPEN_ORDERS_AT_STOP = env.choice("OPEN_ORDERS_AT_STOP", "keep", ("keep", "cancel"))  # of a clean stop of `up`
 RELEASE_WAIT_SECONDS = env.integer("RELEASE_WAIT_SECONDS", 60, minimum=0, maximum=3_600)  # from asking to approving
 DEAD_MAN_SECONDS = env.integer("DEAD_MAN_SECONDS", 30, minimum=5, maximum=3_600)  # silence of clock or dispatcher
 RECONCILIATION_INTERVAL_SECONDS = env.integer("RECONCILIATION_INTERVAL_SECONDS", 60, minimum=5, maximum=86_400)

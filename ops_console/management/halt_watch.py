@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from execution.halting.residue import keeps_open, left
-from execution.models import Account, HaltProcedure, HaltResidue
+from execution.models import HaltProcedure, HaltResidue
 from execution.models.halting import ProcedureState
 from marketdata.clock import wall_now
 
@@ -81,30 +81,3 @@ def as_dict(procedure: HaltProcedure) -> dict[str, Any]:
             for row in left(procedure)
         ],
     }
-
-
-def carry_out(account: Account) -> Callable[[], None]:
-    """Return what moves halts of the account on from this process, in the dispatcher's place.
-
-    The broker has to say that it is the account that was met first, then it is suspended, then cancels go out.
-    :raises BrokerError: it is another account, or there are no keys
-    """
-    # Loaded only here: the adapters take longer than all the rest of the command, which must start at once.
-    from execution.brokers.registry import broker_for
-    from execution.halting.procedure import advance, ensure_procedures
-    from execution.services.broker_identity import verify_identity
-    from execution.services.dispatch import dispatch_once
-    from execution.services.reports import apply_reports
-    from execution.services.second_lock import keep_second_lock
-
-    broker = broker_for(account)
-    verify_identity(account=account, broker=broker, wall_now=wall_now())
-
-    def work() -> None:
-        keep_second_lock(account=account, broker=broker, wall_now=wall_now())
-        dispatch_once(account=account, broker=broker, wall_now=wall_now())
-        apply_reports(account=account, broker=broker, wall_now=wall_now())
-        ensure_procedures(account=account, wall_now=wall_now())
-        advance(account=account, broker=broker, wall_now=wall_now())
-
-    return work

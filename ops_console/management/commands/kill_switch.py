@@ -18,7 +18,7 @@ from execution.services.halt import engage_kill_switch
 from execution.services.wishes import fulfil_wishes, keep_wish, kept_wishes
 from execution.types import HaltReport
 from marketdata.clock import wall_now
-from ops_console.management.halt_watch import GOOD_ENDS, as_dict, carry_out, described, progress, watch
+from ops_console.management.halt_watch import GOOD_ENDS, as_dict, described, progress, watch
 from ops_console.management.operator_command import (
     DATABASE_AWAY,
     DONE,
@@ -39,6 +39,7 @@ from risk.services import kill_switch
 from risk.services.kill_switch import release_word, require_word
 from risk.services.reasons import require_reason
 from risk.states import SwitchLevel
+from trading.services.halt_here import carry_out
 from trading.services.halt_preview import HaltPreview, dispatcher_note, preview, silent_seconds
 
 RESIDUE = 5

@@ -18,13 +18,17 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from execution.brokers.base import BrokerError
+from execution.selectors import desk_account, open_orders
 from marketdata.errors import MarketDataError
 from trading.preparation import prepare
 from trading.processes import PROCESSES, needed_here
+from trading.services.halt_here import cancel_before_stop
 from trading.supervisor import Patience, Program, Supervisor, answers
 
 LOCAL = "127.0.0.1"
 READY_SECONDS = 120
+STOP_SECONDS = 15
+"""How long a clean stop waits for the broker's word on cancels."""
 
 
 class Command(BaseCommand):
@@ -33,7 +37,7 @@ class Command(BaseCommand):
     help = (
         "Start everything: the database's tables, the sample, then the processes "
         f"{', '.join(process.name for process in PROCESSES)}; restart what ends. "
-        "Ctrl-C stops everything cleanly. "
+        "Ctrl-C stops everything cleanly; open orders are kept or canceled as OPEN_ORDERS_AT_STOP says. "
         "Exit code 0 after a clean stop, 1 when the start failed."
     )
     requires_system_checks: list[str] = []
@@ -66,9 +70,24 @@ class Command(BaseCommand):
             connections.close_all()
             try:
                 asyncio.run(self.supervise(host, port, names))
+                self.settle_orders(names)
             finally:
                 self.announce("stopped")
                 self.tell_passwords()
+
+    def settle_orders(self, names: list[str]) -> None:
+        """Do with open orders at a clean stop what the settings say, and tell what was done."""
+        account = desk_account(str(settings.TRADING_MODE)) if "dispatcher" in names else None
+        if account is None:
+            return
+        if settings.OPEN_ORDERS_AT_STOP == "keep":
+            count = open_orders(account).count()
+            self.announce(f"open orders stay open: {count} (OPEN_ORDERS_AT_STOP=keep)")
+            return
+        try:
+            self.announce(cancel_before_stop(account=account, seconds=STOP_SECONDS))
+        except BrokerError as error:
+            self.announce(f"open orders are NOT canceled: {error.reason}; look at the broker")
 
     async def supervise(self, host: str, port: int, names: list[str]) -> None:
         """Run the processes, and tell once the console answers."""
