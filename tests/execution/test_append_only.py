@@ -15,6 +15,7 @@ from execution.services.reports import apply_reports
 from execution.services.sessions import close_session
 from marketdata import calendar
 from marketdata.models import CorporateAction
+from risk.models import BrokerFault
 from risk.services import breaker
 from risk.services.limits import set_limit
 from tests.execution.brokers.paper_cases import tick
@@ -34,6 +35,7 @@ GUARDED = (
     "execution.PaperReport",
     "risk.KillSwitchEvent",
     "risk.BreakerEvent",
+    "risk.BrokerFault",
     "risk.LimitChange",
     "risk.Decision",
 )
@@ -50,6 +52,7 @@ def full_book() -> None:
     broker.fill(order.client_order_id, "1")
     apply_reports(account=account, broker=broker, wall_now=WALL_NOW)
     assert RefusedReport.objects.exists()
+    BrokerFault.objects.create(scope=account.scope, kind=BrokerFault.Kind.ERROR, code="timeout")
     instrument = make_instrument()
     CorporateAction.objects.create(
         instrument=instrument, ex_date=date(2012, 6, 15), kind="dividend", cash_amount=D(1), source="test"

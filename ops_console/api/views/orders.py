@@ -1,5 +1,6 @@
 """Orders: place, preview, list, explain, cancel."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -7,9 +8,9 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from execution.models import Account, Order
+from execution.models import Account, Order, Position
 from execution.services.cancels import cancel_open_orders, request_cancel
-from execution.services.orders import preview_orders, submit_order
+from execution.services.orders import Judged, preview_orders, submit_order
 from execution.services.replaces import request_replace
 from execution.states import OPEN, TERMINAL, OrderStatus
 from execution.types import SubmitResult
@@ -45,6 +46,7 @@ from ops_console.api.pagination import PAGE_FIELDS, newest_first
 from ops_console.api.problems import Problem, denied
 from ops_console.api.throttling import Rate
 from ops_console.scopes import Scope
+from risk.correlations import alike
 from risk.types import Origin
 
 ADDRESS = "/api/v1/orders/"
@@ -121,11 +123,22 @@ class PreviewView(ApiView):
     def post(self, request: Request) -> Response:
         """Answer 200 whatever the gate would say."""
         intent = order_intent(body_of(request), caller=caller_of(request), idempotency_key=key_from(request.META))
-        judged = preview_orders(intents=[intent], account=order_account(), wall_now=wall_now())[0]
+        account = order_account()
+        judged = preview_orders(intents=[intent], account=account, wall_now=wall_now())[0]
         existing = None
         if judged.existing is not None:
             existing = Order.objects.values_list("client_order_id", flat=True).get(pk=judged.existing)
-        return Response(preview_answer(judged, existing))
+        return Response(preview_answer(judged, existing, new_name_alike(account, judged)))
+
+
+def new_name_alike(account: Account, judged: Judged) -> list[tuple[str, Decimal]]:
+    """Return the held names that a name which is not held yet moved alike with; none for one that is held."""
+    case = judged.case
+    if case is None or case.book.account_line.quantity:
+        return []
+    held = Position.objects.filter(account=account).exclude(quantity=0)
+    symbols = held.values_list("instrument__symbol", flat=True).distinct()
+    return alike(case.intent.symbol, symbols, above_pct=case.limits.account.max_correlation_pct)
 
 
 class CancelAllView(ApiView):

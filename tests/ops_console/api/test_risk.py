@@ -7,9 +7,10 @@ from rest_framework.test import APIClient
 
 from execution.models import Account
 from marketdata.clock import wall_now
-from risk.models import LimitBreach
+from risk.models import Correlation, LimitBreach
 from tests.execution.cases import FakeBroker, filled_order
-from tests.factories import D, allow, make_quote
+from tests.factories import D, allow, make_instrument, make_quote
+from tests.ops_console.api.bodies import ORDERS, order
 from trading.services.risk_watch import watch_account, watch_desk
 
 pytestmark = pytest.mark.django_db
@@ -73,3 +74,16 @@ def test_the_risk_of_a_portfolio_without_history_says_so(holding: Account, trade
 def test_the_risk_of_an_empty_book_is_an_answer(account: Account, trader: APIClient) -> None:
     body = trader.get(VAR).json()
     assert (body["by_name"], body["stress"], body["as_of"]) == ([], [], None)
+
+
+def test_a_preview_names_the_held_names_that_a_new_one_moved_alike_with(holding: Account, trader: APIClient) -> None:
+    make_instrument("MSFT")
+    make_quote(holding.feed, "MSFT")
+    Correlation.objects.create(symbol="AAPL", other="MSFT", coefficient=D("0.93"), sessions=250, as_of="2012-06-13")
+    body = order(symbol="MSFT")
+    answer = trader.post(f"{ORDERS}/preview", body, format="json").json()
+    assert answer["correlated_with"] == [{"symbol": "AAPL", "coefficient": "0.93"}]
+    allow(max_correlation_pct=94)
+    assert trader.post(f"{ORDERS}/preview", body, format="json").json()["correlated_with"] == []
+    allow(max_correlation_pct=50)
+    assert trader.post(f"{ORDERS}/preview", order(), format="json").json()["correlated_with"] == []  # it is held

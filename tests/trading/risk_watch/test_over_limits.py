@@ -238,6 +238,19 @@ def test_an_order_that_is_not_counted_was_not_asked_for(desk, monkeypatch):
     assert len(reductions(desk)) == 1
 
 
+@pytest.mark.parametrize("control", [False, True], ids=["fenced", "control without the fence"])
+def test_105_who_read_the_breach_before_somebody_tried_does_not_try(desk, monkeypatch, control):
+    monkeypatch.setattr(reducing, "_may_trade", lambda *_: True)
+    if control:
+        monkeypatch.setattr(reducing, "_is_ours", lambda *_: True)
+    allow(max_position_quantity=80, auto_reduce=1)
+    look = desk.look()
+    breaches = keep_to_limits(account=desk.account, look=look, wall_now=desk.now)
+    for _ in range(2):
+        reduce_one(account=desk.account, look=look, breaches=breaches, wall_now=desk.now)
+    assert len(reductions(desk)) == (2 if control else 1)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_105_two_watchers_that_reduce_at_once_ask_for_one_order():
     desk = Desk().hold(100)
