@@ -47,7 +47,7 @@ def _definitions() -> tuple[LimitDefinition, ...]:
         define("max_broker_errors_per_minute", "Failures of the broker in a minute", "errors", Decimal(10)),
         define("max_rejects_per_minute", "Orders that the broker rejects in a minute", "orders", Decimal(10)),
         define("max_feed_age_seconds", "Age of the price of a held name, in trading time", "s", Decimal(1800)),
-        define("max_clock_skew_ms", "The broker's clock against ours", "ms", Decimal(2_000)),
+        define("max_clock_skew_ms", "The broker's clock against ours", "ms", Decimal(1_000)),
         define(
             "breaker_confirmations",
             "Looks in a row that must agree before a price trips the breaker",

@@ -33,7 +33,7 @@ EDGES = {
     Cause.BROKER_ERRORS: ("broker_errors", 9, 10, 11, False),
     Cause.REJECT_BURST: ("rejects", 9, 10, 11, False),
     Cause.STALE_FEED: ("feed_age_seconds", 1799, 1800, 1801, False),
-    Cause.CLOCK_SKEW: ("clock_skew_ms", 1999, 2000, 2001, False),
+    Cause.CLOCK_SKEW: ("clock_skew_ms", 999, 1000, 1001, False),
 }
 
 
@@ -100,7 +100,7 @@ def test_a_desk_without_a_line_is_not_asked_for_the_clock_of_a_broker() -> None:
 
 
 def test_133_a_clock_that_is_behind_counts_as_one_that_is_ahead() -> None:
-    assert seen(Cause.CLOCK_SKEW, clock_skew_ms=-2001).verdict == Verdict.OVER
+    assert seen(Cause.CLOCK_SKEW, clock_skew_ms=-1001).verdict == Verdict.OVER
 
 
 def test_a_quiet_account_has_nine_good_readings() -> None:

@@ -187,7 +187,7 @@ def test_a_book_that_differs_trips_and_one_not_compared_yet_waits(desk, word, st
 
 @pytest.mark.parametrize(
     ("skew", "state", "cause"),
-    [(1999, "open", ""), (-2000, "open", ""), (2001, "tripped", "clock_skew"), (None, "tripped", "unreadable")],
+    [(999, "open", ""), (-1000, "open", ""), (1001, "tripped", "clock_skew"), (None, "tripped", "unreadable")],
 )
 def test_133_a_brokers_clock_that_is_off_trips_and_one_nobody_has_read_too(skew, state, cause):
     desk = Desk(mode=Account.Mode.ALPACA_PAPER)
