@@ -4,21 +4,24 @@ The broker's own log is the truth that the book is compared with. While messages
 the log and never more; `settled` says that nothing is under way, and then both must be equal.
 """
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from execution.emulator.log import EventLog
 from execution.invariants.violation import MOST, Violation
-from execution.models import Account, Fill, Order
+from execution.models import Account, Fill, Order, Supersession
 from execution.selectors import net_quantities
 from execution.states import TERMINAL, OrderStatus
+from risk.types import Origin
 
 I1, I2 = "I1", "I2"
 ZERO = Decimal(0)
 ENDS = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+ENTERED = (Origin.EXTERNAL, Origin.CORRECTION)
+"""Orders that the reconciliation has entered: they were never sent."""
 TERMS = ("side", "order_type", "time_in_force", "limit_price", "stop_price")
 
 
@@ -99,6 +102,8 @@ def _inventions(books: _Books) -> list[Violation]:
     found = []
     for order_id, order in books.by_broker_id.items():
         data = books.taken.get(order_id)
+        if order.origin in ENTERED:
+            continue
         if data is None:
             found.append(Violation(I1, f"order {order.pk}", f"the broker never took {order_id}"))
         elif not order.leg_role and data["client_order_id"] != order.client_order_id:
@@ -108,17 +113,40 @@ def _inventions(books: _Books) -> list[Violation]:
 
 
 def _executions(books: _Books, *, settled: bool) -> list[Violation]:
-    rows = Fill.objects.filter(account=books.account).values_list(
-        "order__broker_order_id", "broker_execution_id", "side", "quantity", "price"
+    """Compare executions one by one; one that came after its shares were inferred has taken the inferred fill's place.
+
+    What the reconciliation has entered itself is no execution of an order that was sent.
+    """
+    fills = Fill.objects.filter(account=books.account, inference__isnull=True).exclude(order__origin__in=ENTERED)
+    placed = Supersession.objects.filter(inferred__order__account=books.account)
+    named = ("broker_execution_id", "quantity", "price")
+    ours = _summed(
+        [
+            *fills.values_list("order__broker_order_id", "side", *named),
+            *placed.values_list("inferred__order__broker_order_id", "inferred__order__side", *named),
+        ]
     )
-    ours = Counter(rows)
-    theirs = Counter((f.order_id, f.execution_id, str(f.side), f.quantity, f.price) for f in books.log.fills())
-    found = [Violation(I1, f"execution {fill[1]}", f"booked as {fill[2:]}, never happened") for fill in ours - theirs]
+    theirs = _summed((f.order_id, str(f.side), f.execution_id, f.quantity, f.price) for f in books.log.fills())
+    found = [
+        Violation(I1, f"execution {key[2]}", f"booked as {shares} at {key[3]} ({key[1]}), at the broker {theirs[key]}")
+        for key, shares in ours.items()
+        if theirs[key] != shares
+    ]
     if settled:
         found += [
-            Violation(I1, f"execution {fill[1]}", f"happened as {fill[2:]}, not booked") for fill in theirs - ours
+            Violation(I1, f"execution {key[2]}", f"{shares} at {key[3]} ({key[1]}) at the broker, not booked")
+            for key, shares in theirs.items()
+            if not ours[key]
         ]
     return found[:MOST]
+
+
+def _summed(rows: Iterable[tuple[str, str, str, Decimal, Decimal]]) -> dict[tuple[str, str, str, Decimal], Decimal]:
+    """Return the shares of each execution: order, side, id and price."""
+    shares: dict[tuple[str, str, str, Decimal], Decimal] = defaultdict(Decimal)
+    for order_id, side, execution_id, quantity, price in rows:
+        shares[order_id, side, execution_id, price.normalize()] += quantity
+    return shares
 
 
 def _ends(books: _Books) -> list[Violation]:

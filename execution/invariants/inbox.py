@@ -16,8 +16,9 @@ HAVING l.message_count <> count(m.id) OR l.message_count <> coalesce(max(m.seque
     OR (SELECT report_cursor FROM execution_account WHERE id = %(account)s) > l.message_count
 """
 
-# Of each execution that was told and read, exactly one fill, or a refusal that somebody can see. One that was told
-# twice under two keys may have one of the two refused and needs one fill all the same.
+# Of each execution that was told and read, exactly one fill, or the place of shares that were inferred before, or a
+# refusal that somebody can see. One that was told twice under two keys may have one of the two refused and needs one
+# fill all the same.
 EXECUTIONS_WITHOUT_EFFECT = """
 WITH told AS (
     SELECT m.broker_order_id, m.broker_execution_id, min(m.sequence) AS sequence,
@@ -28,15 +29,20 @@ WITH told AS (
       AND m.sequence <= (SELECT report_cursor FROM execution_account WHERE id = %(account)s)
     GROUP BY m.broker_order_id, m.broker_execution_id
 ), booked AS (
-    SELECT o.broker_order_id, f.broker_execution_id, count(*) AS fills, sum(f.quantity) AS quantity,
-           max(f.price) AS price
-    FROM execution_fill f JOIN execution_order o ON o.id = f.order_id
-    WHERE f.account_id = %(account)s GROUP BY o.broker_order_id, f.broker_execution_id
+    SELECT broker_order_id, broker_execution_id, sum(fills) AS fills, sum(quantity) AS quantity, max(price) AS price
+    FROM (
+        SELECT o.broker_order_id, f.broker_execution_id, 1 AS fills, f.quantity, f.price
+        FROM execution_fill f JOIN execution_order o ON o.id = f.order_id WHERE f.account_id = %(account)s
+        UNION ALL
+        SELECT o.broker_order_id, s.broker_execution_id, 0, s.quantity, s.price
+        FROM execution_supersession s JOIN execution_inferredfill i ON i.id = s.inferred_id
+        JOIN execution_order o ON o.id = i.order_id WHERE o.account_id = %(account)s
+    ) effect GROUP BY broker_order_id, broker_execution_id
 )
 SELECT told.*, coalesce(b.fills, 0) AS fills, b.quantity AS booked_quantity, b.price AS booked_price FROM told
 LEFT JOIN booked b ON b.broker_order_id = told.broker_order_id AND b.broker_execution_id = told.broker_execution_id
-WHERE coalesce(b.fills, 0) > 1 OR (coalesce(b.fills, 0) = 0 AND refused = 0)
-   OR (b.fills = 1 AND (b.quantity, b.price) <> (told.quantity, told.price) AND refused = 0)
+WHERE b.fills > 1 OR (b.fills IS NULL AND refused = 0)
+   OR ((b.quantity, b.price) <> (told.quantity, told.price) AND refused = 0)
 ORDER BY told.sequence
 """
 
@@ -46,6 +52,9 @@ WHERE f.account_id = %(account)s AND NOT EXISTS (
     SELECT 1 FROM execution_brokermessage m
     WHERE m.account_id = f.account_id AND m.broker_order_id = o.broker_order_id AND m.kind = 'fill'
       AND m.broker_execution_id = f.broker_execution_id)
+  -- What was inferred is told by an alert, what the reconciliation has entered by its own rows.
+  AND o.origin NOT IN ('external', 'correction')
+  AND NOT EXISTS (SELECT 1 FROM execution_inferredfill i WHERE i.fill_id = f.id)
 ORDER BY f.id
 """
 

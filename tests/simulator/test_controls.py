@@ -73,7 +73,7 @@ CONTROLS: list[tuple[Patch, set[str]]] = [
     (lost_answers_are_refusals, {"I1", "settled"}),
     (executions_have_two_names, {"I1", "I2", "settled"}),
     (the_switch_is_only_a_row, {"I4"}),
-    (rest_tells_no_executions, {"I1", "I2", "settled"}),
+    (rest_tells_no_executions, {"I1", "I2", "I6", "settled"}),
     (covers_are_forgotten, {"I3"}),
 ]
 

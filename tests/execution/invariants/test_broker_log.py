@@ -6,11 +6,11 @@ import pytest
 
 from execution.emulator.log import EventLog
 from execution.invariants import check_against_log
-from execution.models import Account, Fill, Order
+from execution.models import Account, Fill, InferredFill, Order, Supersession
 from tests.execution.cases import D, FakeBroker, accepted_order, desk, filled_order, make_order
 from tests.execution.invariants.mirror import described, mirror, names, tell_fill, without
 from tests.execution.invariants.planting import plant, text, told
-from tests.factories import MARKET_AT, allow_bursts
+from tests.factories import MARKET_AT, WALL_NOW, allow_bursts
 
 pytestmark = pytest.mark.django_db
 
@@ -111,7 +111,7 @@ def test_i1_a_fill_that_never_happened_is_found(traded):
     account, _broker = traded
     told_of = check_against_log(account, without(mirror(account), "fill"), settled=False)
     assert told(told_of) == {"I1"}
-    assert "never happened" in text(told_of)
+    assert "at the broker 0" in text(told_of)
 
 
 def test_i1_a_fill_that_was_missed_is_found_when_all_is_settled(traded):
@@ -130,7 +130,7 @@ def test_i1_a_fill_with_another_price_is_found(traded):
     account, _broker = traded
     log = without(mirror(account), "fill")
     tell_fill(log, Fill.objects.get(), price=Decimal("100.01"))
-    assert "never happened" in found(account, log, settled=False)
+    assert "at the broker 0" in found(account, log, settled=False)
 
 
 def test_a_log_that_was_written_to_a_file_is_read_again_as_it_was(traded, tmp_path):
@@ -146,3 +146,19 @@ def test_a_log_that_was_written_to_a_file_is_read_again_as_it_was(traded, tmp_pa
     assert again.positions() == log.positions()
     assert again.orders() == log.orders()
     assert check_against_log(account, again) == []
+
+
+def test_i1_an_inferred_fill_is_an_execution_only_when_one_has_taken_its_place(traded):
+    account, _broker = traded
+    log, fill = mirror(account), Fill.objects.get()
+    name = fill.broker_execution_id
+    plant("UPDATE execution_fill SET broker_execution_id = 'inferred:30' WHERE id = %s", fill.pk)
+    row = InferredFill.objects.create(
+        fill=fill, order=fill.order, from_quantity=D(0), to_quantity=D(30), created_at=WALL_NOW
+    )
+    assert check_against_log(account, log, settled=False) == []
+    assert f"execution {name}: 30" in found(account, log)
+    Supersession.objects.create(
+        inferred=row, broker_execution_id=name, quantity=D(30), price=fill.price, created_at=WALL_NOW
+    )
+    assert check_against_log(account, log) == []

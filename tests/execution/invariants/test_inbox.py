@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from execution.invariants.inbox import check_inbox
-from execution.models import Account, BrokerMessage, Fill
+from execution.models import Account, BrokerMessage, Fill, InferredFill, Supersession
 from execution.services.inbox import STREAM, Message, fill_key, receive, reports_since
 from execution.services.reports import book_reports
 from tests.execution.cases import D, accepted_order, desk
@@ -92,3 +92,16 @@ def test_i6_a_refusal_from_the_future_is_found(heard):
     )
     assert "refused before it was read" in text(check_inbox(heard))
     assert BrokerMessage.objects.count() == Fill.objects.count()
+
+
+def test_i6_shares_that_were_inferred_are_the_executions_when_it_comes(heard):
+    fill = Fill.objects.get(broker_execution_id="e25")
+    plant("UPDATE execution_fill SET broker_execution_id = 'inferred:25' WHERE id = %s", fill.pk)
+    row = InferredFill.objects.create(
+        fill=fill, order=fill.order, from_quantity=D(10), to_quantity=D(25), created_at=WALL_NOW
+    )
+    assert "booked 0 times" in text(check_inbox(heard))
+    Supersession.objects.create(
+        inferred=row, broker_execution_id="e25", quantity=D(15), price=D(100), created_at=WALL_NOW
+    )
+    assert check_inbox(heard) == []
