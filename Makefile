@@ -14,6 +14,7 @@ TO ?= 2013-03-01
 N ?= 200
 SEED ?= 7
 SOAK := tests/faults/test_lost_answers.py tests/faults/test_killed_anywhere.py tests/faults/test_tasks_killed.py tests/simulator/test_simulator.py
+SOAK += tests/faults/test_processes_killed.py
 
 export PYTHONUNBUFFERED := 1
 
