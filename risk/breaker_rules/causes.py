@@ -25,6 +25,8 @@ class CauseRule:
 
     `trips_at_limit`: the limit itself is too much (a loss of 2% is a loss of 2%); else it is the last value allowed.
     `price_driven`: one price may be wrong, so looks in a row have to agree (`breaker_confirmations`).
+    `unknown_looks`: in so many looks in a row it may be unreadable before that trips; one that is measured by a process
+    which starts beside the others is unknown for a moment.
     """
 
     cause: Cause
@@ -33,6 +35,7 @@ class CauseRule:
     limit_name: str = ""
     trips_at_limit: bool = False
     price_driven: bool = False
+    unknown_looks: int = 1
 
 
 def _loss(cause: Cause, label: str, limit_name: str) -> CauseRule:
@@ -50,7 +53,7 @@ def _rules() -> tuple[CauseRule, ...]:
         rule(Cause.REJECT_BURST, "Orders rejected, last minute", "orders", "max_rejects_per_minute"),
         rule(Cause.STALE_FEED, "Oldest price of a held name", "s", "max_feed_age_seconds", price_driven=True),
         rule(Cause.RECONCILIATION, "Book against the broker's", ""),
-        rule(Cause.CLOCK_SKEW, "Broker's clock against ours", "ms", "max_clock_skew_ms"),
+        rule(Cause.CLOCK_SKEW, "Broker's clock against ours", "ms", "max_clock_skew_ms", unknown_looks=30),
     )
 
 

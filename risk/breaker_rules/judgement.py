@@ -38,16 +38,25 @@ def judge(readings: Sequence[Reading], *, streaks: Mapping[str, int], confirmati
     """Decide what trips.
 
     One wrong price must not stop trading by itself, so a price-driven cause has to be over its limit in `confirmations`
-    looks in a row; each look that sees it within the limit begins anew. What cannot be read trips at once.
+    looks in a row; each look that sees it within the limit begins anew. What cannot be read trips at once, but for a
+    cause that is given time to become known.
     """
     counted: dict[str, int] = {}
     tripping: list[Reading] = []
     for reading in readings:
         if not reading.is_over:
             continue
-        if reading.verdict == Verdict.OVER and reading.rule.price_driven:
+        needed = _needed(reading, confirmations)
+        if needed > 1:
             counted[reading.cause.value] = streaks.get(reading.cause.value, 0) + 1
-            if counted[reading.cause.value] < confirmations:
+            if counted[reading.cause.value] < needed:
                 continue
         tripping.append(reading)
     return Judgement(tuple(tripping), counted)
+
+
+def _needed(reading: Reading, confirmations: int) -> int:
+    """Return how many looks in a row have to see it."""
+    if reading.verdict == Verdict.UNREADABLE:
+        return reading.rule.unknown_looks
+    return confirmations if reading.rule.price_driven else 1

@@ -128,6 +128,18 @@ def test_a_tripped_breaker_is_reduce_only_and_not_halted(desk: Account, visitor:
     assert "The breaker is tripped" in html
 
 
+def test_the_risk_page_shows_each_cause_and_what_would_trip_again(desk: Account, visitor: Visitor) -> None:
+    breaker.trip(scope=desk.scope, reason="too much in one day", operator="ann", now=wall_now())
+    html = visitor("viewer").get("/risk/").content.decode()
+    assert "Lost since the last close" in html
+    assert "nobody has looked yet" in html
+    assert "A reset would not last" not in html
+    Account.objects.filter(pk=desk.pk).update(reconciliation="broken")
+    html = visitor("viewer").get("/risk/").content.decode()
+    assert "A reset would not last" in html
+    assert "Book against the broker&#x27;s: they differ" in html
+
+
 def test_the_overview_names_what_is_silent(desk: Account, visitor: Visitor) -> None:
     html = visitor("viewer").get("/").content.decode()
     assert "Orders are not being sent" in html

@@ -68,9 +68,16 @@ def test_a_number_that_is_missing_or_none_trips_as_unreadable(cause: Cause, miss
     field = EDGES[cause][0]
     reading = seen(cause, **{field: None if missing is None else D(missing)})
     assert reading.verdict == Verdict.UNREADABLE
-    judged = judge([reading], streaks={}, confirmations=60)
+    judged = judge([reading], streaks={"clock_skew": 29}, confirmations=60)
     assert judged.cause == Cause.UNREADABLE
     assert CAUSES[cause].label in judged.reason
+
+
+def test_a_clock_that_nobody_has_read_yet_has_half_a_minute() -> None:
+    reading = seen(Cause.CLOCK_SKEW, clock_skew_ms=None)
+    assert judge([reading], streaks={"clock_skew": 28}, confirmations=1).streaks == {"clock_skew": 29}
+    assert judge([reading], streaks={"clock_skew": 28}, confirmations=1).tripping == ()
+    assert judge([reading], streaks={"clock_skew": 29}, confirmations=1).cause == Cause.UNREADABLE
 
 
 def test_an_unreadable_equity_makes_every_loss_unreadable() -> None:
