@@ -25,6 +25,7 @@ PAGES = (
     ("positions", "Positions"),
     ("runs", "Runs"),
     ("risk", "Risk"),
+    ("reconciliation", "Reconciliation"),
     ("alerts", "Alerts"),
 )
 MODES: dict[str, tuple[str, str]] = {

@@ -4,7 +4,18 @@ from django.contrib import admin
 from django.urls import include, path
 
 from ops_console import health
-from ops_console.views import alerts, auth, kill_switch, orders, overview, positions, risk, runs, slices
+from ops_console.views import (
+    alerts,
+    auth,
+    kill_switch,
+    orders,
+    overview,
+    positions,
+    reconciliation,
+    risk,
+    runs,
+    slices,
+)
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -27,6 +38,10 @@ urlpatterns = [
     path("risk/limits/set", risk.limit_set, name="limit-set"),
     path("risk/breaker/trip", risk.breaker_trip, name="breaker-trip"),
     path("risk/breaker/reset", risk.breaker_reset, name="breaker-reset"),
+    path("reconciliation/", reconciliation.reconciliation, name="reconciliation"),
+    path("reconciliation/run", reconciliation.run_now, name="reconciliation-run"),
+    path("reconciliation/breaks/<int:break_id>", reconciliation.decide, name="reconciliation-decide"),
+    path("reconciliation/force", reconciliation.force, name="reconciliation-force"),
     path("alerts/", alerts.alerts, name="alerts"),
     path("alerts/<int:alert_id>/acknowledge", alerts.acknowledge, name="alert-acknowledge"),
     path("kill-switch/consequence", kill_switch.consequence, name="kill-switch-consequence"),

@@ -39,6 +39,7 @@ class ProblemCode(TextChoices):
     KILL_SWITCH = "KILL_SWITCH", "Trading is halted by the kill switch"
     NOT_READY = "NOT_READY", "The platform is not ready"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE", "The database does not answer"
+    BROKER_UNAVAILABLE = "BROKER_UNAVAILABLE", "The broker gives no whole answer"
 
 
 STATUSES: dict[ProblemCode, int] = {
@@ -73,6 +74,7 @@ STATUSES: dict[ProblemCode, int] = {
     ProblemCode.KILL_SWITCH: 503,
     ProblemCode.NOT_READY: 503,
     ProblemCode.DATABASE_UNAVAILABLE: 503,
+    ProblemCode.BROKER_UNAVAILABLE: 503,
 }
 
 if set(STATUSES) != set(ProblemCode):  # two lists of one fact must agree at start
