@@ -9,7 +9,7 @@ from django.db.models import Q
 from execution.brokers.base import Broker, BrokerOrder, BrokerRejected
 from execution.halting.closing import close_symbol
 from execution.halting.residue import Found, Kind, Why, note
-from execution.halting.scopes import CLOSING, cancels_of, covered_by
+from execution.halting.scopes import CLOSING, OTHERS, cancels_of, covered_by
 from execution.models import Account, HaltProcedure, Order, Position
 from execution.selectors import net_quantities
 from execution.states import OPEN, OrderStatus
@@ -24,6 +24,8 @@ CANCEL_LATE = timedelta(seconds=3)
 def orders_of(procedure: HaltProcedure) -> Q:
     """Match the orders that the halt takes back: all of its scope, but not those that close for it."""
     matching = covered_by(procedure.scope) & ~CLOSING
+    if not procedure.everything:
+        matching &= ~OTHERS
     return matching if procedure.top_order_id is None else matching & Q(pk__lte=procedure.top_order_id)
 
 
@@ -46,7 +48,9 @@ def look_at_orders(procedure: HaltProcedure, broker: Broker, wall_now: datetime)
         .values_list("pk", flat=True)
     )
     at_broker = [order for order in listed if known.get(order.broker_order_id) in over]
-    strangers = [order for order in listed if order.broker_order_id not in known and _concerns(procedure, order)]
+    taken_in = set(Order.objects.filter(OTHERS, pk__in=known.values()).values_list("pk", flat=True))
+    not_ours = [each for each in listed if known.get(each.broker_order_id) in (None, *taken_in)]
+    strangers = [each for each in not_ours if _concerns(procedure, each)]
     if procedure.everything:
         _cancel_strangers(broker, strangers, account.feed.market_now(wall_now))
     found = [_late(order, wall_now) for order in in_book]

@@ -18,6 +18,9 @@ from risk.types import Origin
 CLOSING = Q(origin=Origin.FLATTEN)
 """What closes under the switch; its procedure takes it back itself, and the claim stops it when there is none."""
 
+OTHERS = Q(origin=Origin.EXTERNAL)
+"""Orders of others that the book has taken in: named, and left alone unless everything was asked for."""
+
 
 def covered_by(scope: str) -> Q:
     """Match the orders (or positions) that a scope covers, of any account."""

@@ -8,7 +8,7 @@ from django.db import DatabaseError
 
 from execution.crashpoints import Point, crashpoint
 from execution.halting.procedure import begin
-from execution.halting.scopes import CLOSING, adding, cancels_of, covered_by, covers_account
+from execution.halting.scopes import CLOSING, OTHERS, adding, cancels_of, covered_by, covers_account
 from execution.models import Account, Order
 from execution.selectors import desk_account
 from execution.services.cancels import cancel_open_orders
@@ -57,7 +57,7 @@ def engage_kill_switch(
     for account in _affected(scope):
         try:
             with lock_patience(PATIENCE_AFTER_FAILURE if failed else PATIENCE):
-                done, asked, ids = _cancel(account, scope, in_force, operator, wall_now)
+                done, asked, ids = _cancel(account, scope, in_force, operator, wall_now, everything=everything)
         except DatabaseError as error:
             log.error("kill_switch_cancels_failed", account=account.name, scope=scope, reason=str(error))
             failed.append(account.name)
@@ -89,9 +89,11 @@ def engage_kill_switch(
 
 
 def _cancel(
-    account: Account, scope: str, level: SwitchLevel, operator: str, wall_now: datetime
+    account: Account, scope: str, level: SwitchLevel, operator: str, wall_now: datetime, *, everything: bool
 ) -> tuple[int, int, tuple[int, ...]]:
-    matching = covered_by(scope) if level != SwitchLevel.FLATTENING else covered_by(scope) & ~CLOSING
+    matching = covered_by(scope) if everything else covered_by(scope) & ~OTHERS
+    if level == SwitchLevel.FLATTENING:
+        matching &= ~CLOSING
     return cancel_open_orders(
         orders=matching,
         account=account,

@@ -13,6 +13,10 @@ NAMED = re.compile(r"`([^`:]+)::(test_\w+)`")
 INDEXES: dict[str, tuple[str, list[int]]] = {
     "brokers.md": ("tests/faults", list(range(1, 85))),
     "slicing.md": ("tests/execution/slicing", list(range(144, 156))),
+    "kill_switch.md": (
+        "tests/faults",
+        [20, 41, 80, 81, 82, 105, 156, 158, 159, 162, 167, 168, 169, 172, 173, 174, 175, 185],
+    ),
     "risk.md": ("tests/trading/risk_watch", [102, 103, 105, 133, 139, 161, 163, 164, 165, 166, 176]),
 }
 

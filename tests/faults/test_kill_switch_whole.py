@@ -7,9 +7,10 @@ import pytest
 from execution.brokers.base import OrderRequest
 from execution.emulator.faults import FaultKind
 from execution.halting import closing, residue
-from execution.halting.procedure import begin, step
+from execution.halting.procedure import begin, ensure_procedures, step
 from execution.models import BrokerLink, HaltProcedure, HaltResidue, Order
-from execution.services.orders import submit_order
+from execution.services.dispatch import dispatch_once
+from execution.services.orders import submit_order, submit_orders
 from execution.types import HaltWish
 from marketdata.models import Feed
 from risk.models import Alert
@@ -29,6 +30,7 @@ from tests.factories import (
 )
 from tests.faults.halts import REASON, closings, engage, holding, moved, resting, until_over
 from tests.faults.line import Line, named
+from tests.risk.threads import in_another_transaction
 
 pytestmark = pytest.mark.django_db
 
@@ -386,3 +388,40 @@ def test_a_broker_that_cannot_be_asked_is_told_and_asked_again(line: Line) -> No
     line.goes_wrong(FaultKind.REFUSE_503, match={"method": "GET", "path": "/v2/orders"}, times=3)
     assert "cannot be asked" in moved(line).problem
     assert until_over(line).state == "verified"
+
+
+def test_159_a_switch_that_falls_during_a_run_stops_between_its_orders(line: Line) -> None:
+    """What was sent is canceled at the broker, the rest never leaves, and each order says which it was."""
+    terms = {"order_type": "limit", "limit_price": D(99), "quantity": D(1), "origin": Origin.RUN, "source_ref": "run:1"}
+    intents = [make_intent(client_order_id=f"r{number}", **terms) for number in range(5)]
+    assert all(each.accepted for each in submit_orders(intents=intents, account=line.account, wall_now=line.wall))
+    for _ in range(2):
+        dispatch_once(account=line.account, broker=line.broker, wall_now=line.wall, limit=1)
+    engage(line)
+    assert until_over(line).state == "verified"
+    assert line.submitted() == ["r0", "r1"]
+    sent = Order.objects.filter(source_ref="run:1", submitted_at__isnull=False)
+    assert sorted(sent.values_list("client_order_id", flat=True)) == ["r0", "r1"]
+    assert set(Order.objects.values_list("status", flat=True)) == {"canceled"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_41_an_order_on_its_way_into_the_book_when_a_flatten_is_pressed_is_not_sent(line: Line) -> None:
+    holding(line)
+    with in_another_transaction(lambda: make_order(line.account, client_order_id="late")):
+        engage(line, level="flattening")
+    assert until_over(line).state == "verified"
+    assert (named("late").status, held_there(line)) == ("canceled", {}) or named("late").status == "denied"
+    assert "late" not in line.submitted()
+
+
+def test_control_without_the_fence_two_dispatchers_take_the_same_step(line: Line) -> None:
+    """What counting the version up first is for."""
+    resting(line)
+    engage(line)
+    ensure_procedures(account=line.account, wall_now=line.wall)
+    one, two = (HaltProcedure.objects.select_related("account__feed").get() for _ in range(2))
+    line.wall += timedelta(seconds=5)
+    one_step = step(one, line.broker, line.wall)
+    two.version = HaltProcedure.objects.get().version  # as if nobody had counted
+    assert (one_step, step(two, line.broker, line.wall)) == (True, True)
