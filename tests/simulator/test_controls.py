@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from execution import reservation
 from execution.brokers.alpaca import crosscheck, line
 from execution.brokers.alpaca.crosscheck import AlpacaReads
 from execution.brokers.base import BrokerRejected
-from execution.models import Order
-from execution.services import claims, halt, journal
+from execution.services import claims, halt
 from execution.services.inbox import Message
 from tests.simulator.simulation import Broken, Simulation
 
@@ -56,25 +54,11 @@ def rest_tells_no_executions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AlpacaReads, "executions", nothing)
 
 
-def covers_are_forgotten(patch: pytest.MonkeyPatch) -> None:
-    """Let an order that is to replace another hold for itself alone."""
-    plain = reservation.reservation_of
-
-    def for_itself(order: Order) -> reservation.Reservation:
-        cover, order.cover_quantity = order.cover_quantity, None
-        held = plain(order)
-        order.cover_quantity = cover
-        return held
-
-    patch.setattr(journal.reservation, "reservation_of", for_itself)
-
-
 CONTROLS: list[tuple[Patch, set[str]]] = [
     (lost_answers_are_refusals, {"I1", "settled"}),
     (executions_have_two_names, {"I1", "I2", "settled"}),
     (the_switch_is_only_a_row, {"I4"}),
     (rest_tells_no_executions, {"I1", "I2", "I6", "settled"}),
-    (covers_are_forgotten, {"I3"}),
 ]
 
 

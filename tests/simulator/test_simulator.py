@@ -21,8 +21,10 @@ CHUNK = 50
 FIRST = number_from("SOAK_SEED", 1, most=MOST)
 COUNT = number_from("SOAK_N", 200, most=MOST)
 ONLY = os.environ.get("SIM_SEED", "")
-FAILED_ONCE: list[int] = []
-"""Seeds that have shown a defect, each with the defect that was mended."""
+FAILED_ONCE = [
+    2033,  # the checker took a fill that the reconciliation had inferred for one that never happened
+]
+"""Seeds that have failed and what was mended: they are played for ever."""
 
 
 TOLD = {
