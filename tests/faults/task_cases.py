@@ -22,7 +22,18 @@ from execution.emulator.bar_market import SampleMarket
 from execution.emulator.clock import VenueClock
 from execution.emulator.market import Listing, ScriptedMarket
 from execution.emulator.server import RunningEmulator
-from execution.models import Account, AccountDay, BrokerLink, CashEntry, Fill, ParentOrder, Strategy, StrategyDay
+from execution.models import (
+    Account,
+    AccountDay,
+    Break,
+    BrokerLink,
+    CashEntry,
+    Fill,
+    ParentOrder,
+    ReconciliationRun,
+    Strategy,
+    StrategyDay,
+)
 from execution.parent_orders import progress
 from execution.services.accounts import open_account
 from marketdata import calendar
@@ -173,15 +184,9 @@ def skip_daily(here: World) -> Ready:
 
 def close_day(here: World) -> Ready:
     """Close a day on which something was bought, whose reports are in the book but for the last."""
-    desk = morning(name=here.name())
-    run_now(desk.account)
-    dispatch_all(desk, WALL_NOW)
-    for at, events in ((calendar.session_open, opening_events), (calendar.session_close, closing_events)):
-        set_market_time(feed=desk.account.feed, at=at(FIRST))
-        desk.broker.advance(events(desk.provider, FIRST))
-    return Ready(
-        delivery=_delivery(here, "close_day", desk.account.pk, FIRST.isoformat()), effect=lambda: day_of(desk.account)
-    )
+    account = executed_unheard(here)
+    delivery = _delivery(here, "close_day", account.pk, FIRST.isoformat())
+    return Ready(delivery=delivery, effect=lambda: day_of(account))
 
 
 def day_of(account: Account) -> object:
@@ -192,6 +197,33 @@ def day_of(account: Account) -> object:
     fills = Fill.objects.filter(account=account).order_by("pk").values_list("quantity", "price", "fee")
     cash = CashEntry.objects.filter(account=account).order_by("pk").values_list("kind", "amount")
     return days, [model_to_dict(row, exclude=left_out) for row in parts], list(fills), list(cash)
+
+
+def reconcile(here: World) -> Ready:
+    """Compare books that differ by what was executed and not heard of."""
+    account = executed_unheard(here)
+    return Ready(delivery=_delivery(here, "reconcile", account.pk), effect=lambda: compared(account))
+
+
+def compared(account: Account) -> object:
+    """Return the newest verdict, what differs, whether a run is left under way, and what is booked."""
+    runs = ReconciliationRun.objects.filter(account=account).order_by("pk")
+    under_way = runs.filter(state=ReconciliationRun.State.RUNNING).count()
+    verdict = runs.values_list("state", "orders_compared", "positions_compared", "open_breaks").last()
+    breaks = list(Break.objects.filter(account=account).order_by("pk").values_list("kind", "subject", "state"))
+    state = Account.objects.values_list("reconciliation", flat=True).get(pk=account.pk)
+    return verdict, under_way, breaks, state, day_of(account)
+
+
+def executed_unheard(here: World) -> Account:
+    """Return an account whose orders were executed in both auctions of the day, which nobody has told the book."""
+    desk = morning(name=here.name())
+    run_now(desk.account)
+    dispatch_all(desk, WALL_NOW)
+    for at, events in ((calendar.session_open, opening_events), (calendar.session_close, closing_events)):
+        set_market_time(feed=desk.account.feed, at=at(FIRST))
+        desk.broker.advance(events(desk.provider, FIRST))
+    return desk.account
 
 
 def finish_run(here: World) -> Ready:
@@ -299,6 +331,10 @@ TASK_CASES: dict[str, TaskCase] = {
     "finish_run": TaskCase(prepare=finish_run, points=dict(zip(RUN_POINTS, (1, 2, 2, 1), strict=True))),
     "import_bars": TaskCase(prepare=import_bars),
     "read_assets": TaskCase(prepare=read_assets),
+    "reconcile": TaskCase(
+        prepare=reconcile,
+        points=dict.fromkeys((*BOOK_POINTS, Point.RECOVERY_BEFORE_STATE, Point.RECOVERY_AFTER_STATE), 1),
+    ),
     "send_slices": TaskCase(
         prepare=send_slices,
         points=dict.fromkeys((Point.SLICE_AFTER_CLAIM, *GATE_POINTS, Point.SLICE_AFTER_SUBMIT), 1),
