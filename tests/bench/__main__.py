@@ -22,6 +22,7 @@ BENCHMARKS = {
     "pnl": "pnl",
     "replay": "replay",
     "extras": "extras",
+    "startup": "startup",
 }
 
 
