@@ -12,6 +12,7 @@ NAMED = re.compile(r"`([^`:]+)::(test_\w+)`")
 # Document, the folder its files are in unless they are named whole, the cases it has to have.
 INDEXES: dict[str, tuple[str, list[int]]] = {
     "brokers.md": ("tests/faults", list(range(1, 85))),
+    "reconciliation.md": ("tests/execution/reconciliation", list(range(85, 125))),
     "slicing.md": ("tests/execution/slicing", list(range(144, 156))),
     "kill_switch.md": (
         "tests/faults",
