@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from execution.models import Account, HaltProcedure, Order
 from execution.states import OPEN
 from execution.types import HaltWish
-from marketdata.clock import wall_now
 from risk.states import SwitchLevel
 
-PAUSE = 0.25
+PAUSE = timedelta(milliseconds=250)
 OPERATOR = "graceful stop"
 
 
-def carry_out(account: Account) -> Callable[[], None]:
+def carry_out(account: Account, *, now: Callable[[], datetime]) -> Callable[[], None]:
     """Return what moves halts of the account on from this process, in the dispatcher's place.
 
     The broker has to say that it is the account that was met first, then it is suspended, then cancels go out.
@@ -29,19 +28,19 @@ def carry_out(account: Account) -> Callable[[], None]:
     from execution.services.second_lock import keep_second_lock
 
     broker = broker_for(account)
-    verify_identity(account=account, broker=broker, wall_now=wall_now())
+    verify_identity(account=account, broker=broker, wall_now=now())
 
     def work() -> None:
-        keep_second_lock(account=account, broker=broker, wall_now=wall_now())
-        dispatch_once(account=account, broker=broker, wall_now=wall_now())
-        apply_reports(account=account, broker=broker, wall_now=wall_now())
-        ensure_procedures(account=account, wall_now=wall_now())
-        advance(account=account, broker=broker, wall_now=wall_now())
+        keep_second_lock(account=account, broker=broker, wall_now=now())
+        dispatch_once(account=account, broker=broker, wall_now=now())
+        apply_reports(account=account, broker=broker, wall_now=now())
+        ensure_procedures(account=account, wall_now=now())
+        advance(account=account, broker=broker, wall_now=now())
 
     return work
 
 
-def cancel_before_stop(*, account: Account, seconds: int) -> str:
+def cancel_before_stop(*, account: Account, seconds: int, now: Callable[[], datetime]) -> str:
     """Cancel what the account has open and wait for the broker's word; returns one line for people.
 
     Nothing is engaged: what a strategy sends after the next start goes out.
@@ -55,11 +54,11 @@ def cancel_before_stop(*, account: Account, seconds: int) -> str:
     wish = HaltWish(
         scope=account.scope, level=SwitchLevel.ACTIVE, operator=OPERATOR, reason="open orders are canceled at a stop"
     )
-    procedure = begin(account=account, wish=wish, wall_now=wall_now())
-    work, until = carry_out(account), wall_now() + timedelta(seconds=seconds)
-    while not procedure.is_over and wall_now() < until:
+    procedure = begin(account=account, wish=wish, wall_now=now())
+    work, until = carry_out(account, now=now), now() + timedelta(seconds=seconds)
+    while not procedure.is_over and now() < until:
         work()
-        time.sleep(PAUSE)
+        time.sleep(PAUSE.total_seconds())
         procedure = HaltProcedure.objects.get(pk=procedure.pk)
     if procedure.is_over:
         return f"{working} open orders canceled, verified at the broker"

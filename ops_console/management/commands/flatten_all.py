@@ -92,7 +92,7 @@ class Command(OperatorCommand):
         work = None
         if options["direct"]:
             try:
-                work = carry_out(account)
+                work = carry_out(account, now=wall_now)
             except BrokerError as error:
                 raise CommandError(f"nothing was closed: {error.reason}") from error
         running = HaltProcedure.objects.filter(account=account, scope=scope, flatten=True, state__in=RUNNING)

@@ -234,7 +234,7 @@ class Command(OperatorCommand):
         work = None
         if options["direct"]:
             try:
-                work = carry_out(account)
+                work = carry_out(account, now=wall_now)
             except BrokerError as error:
                 raise CommandError(f"engaged, but nothing was canceled from here: {error.reason}") from error
         say = (lambda _: None) if options["json"] else self.say

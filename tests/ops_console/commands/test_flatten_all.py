@@ -4,7 +4,7 @@ import pytest
 
 from execution.models import HaltProcedure, Order
 from risk.selectors import is_engaged
-from tests.factories import D, allow_bursts, make_account, make_order
+from tests.factories import WALL_NOW, D, allow_bursts, make_account, make_order
 from tests.ops_console.commands.terminal import run, typing
 from trading.management.commands.up import Command as Up
 from trading.services.halt_here import cancel_before_stop
@@ -79,7 +79,7 @@ def test_185_without_a_dispatcher_nothing_is_decided(desk, monkeypatch):
 
 
 def test_a_stop_without_open_orders_begins_no_halt(desk):
-    assert cancel_before_stop(account=desk, seconds=1) == "no order is open"
+    assert cancel_before_stop(account=desk, seconds=1, now=lambda: WALL_NOW) == "no order is open"
     assert not HaltProcedure.objects.exists()
 
 

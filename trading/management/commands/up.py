@@ -19,6 +19,7 @@ from django.db import connections
 
 from execution.brokers.base import BrokerError
 from execution.selectors import desk_account, open_orders
+from marketdata.clock import wall_now
 from marketdata.errors import MarketDataError
 from trading.preparation import prepare
 from trading.processes import PROCESSES, needed_here
@@ -85,7 +86,7 @@ class Command(BaseCommand):
             self.announce(f"open orders stay open: {count} (OPEN_ORDERS_AT_STOP=keep)")
             return
         try:
-            self.announce(cancel_before_stop(account=account, seconds=STOP_SECONDS))
+            self.announce(cancel_before_stop(account=account, seconds=STOP_SECONDS, now=wall_now))
         except BrokerError as error:
             self.announce(f"open orders are NOT canceled: {error.reason}; look at the broker")
 
