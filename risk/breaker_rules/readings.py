@@ -9,7 +9,7 @@ from risk.types import LimitValues
 
 ZERO, HUNDRED = Decimal(0), Decimal(100)
 SHOWN = Decimal("0.01")
-CLEAN, PENDING, BROKEN = "clean", "pending", "broken"
+CLEAN, PENDING, BROKEN, FORCED = "clean", "pending", "broken", "forced"
 
 
 class Verdict(StrEnum):
@@ -154,7 +154,7 @@ def _judged(cause: Cause, observed: Decimal | None, limits: LimitValues, snapsho
 
 
 def _reconciliation(state: str) -> Reading:
-    verdicts = {CLEAN: Verdict.GOOD, PENDING: Verdict.WARNING, BROKEN: Verdict.OVER}
-    words = {CLEAN: "both agree", PENDING: "not compared yet", BROKEN: "they differ"}
+    verdicts = {CLEAN: Verdict.GOOD, PENDING: Verdict.WARNING, FORCED: Verdict.WARNING, BROKEN: Verdict.OVER}
+    words = {CLEAN: "both agree", PENDING: "not compared yet", BROKEN: "they differ", FORCED: "forced by two people"}
     verdict = verdicts.get(state, Verdict.UNREADABLE)
     return Reading(Cause.RECONCILIATION, verdict, detail=words.get(state, f"state {state!r}"))

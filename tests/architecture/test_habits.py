@@ -7,6 +7,7 @@ from tests.architecture.source import sources
 # A worker's outermost loop logs whatever happens and goes on; nothing else may swallow what it does not know.
 OUTERMOST_LOOPS = {
     "trading/management/worker.py": "the rounds of the worker processes",
+    "trading/services/duty_rounds.py": "the clock's duties, each a loop of its own",
     "ops_console/hub.py": "the looks that feed all open pages",
 }
 # Where time enters: interfaces take it from the clock and pass it on. `marketdata/clock.py` is that clock.

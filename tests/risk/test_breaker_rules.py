@@ -91,6 +91,7 @@ def test_an_unreadable_equity_makes_every_loss_unreadable() -> None:
     [
         ("clean", Verdict.GOOD),
         ("pending", Verdict.WARNING),
+        ("forced", Verdict.WARNING),
         ("broken", Verdict.OVER),
         ("", Verdict.UNREADABLE),
         ("Clean", Verdict.UNREADABLE),
