@@ -1,4 +1,4 @@
-"""What the console itself remembers: keys of programs that use the API, and signatures that were used."""
+"""What the console itself remembers: keys of programs that use the API, signatures that were used, tries to log in."""
 
 from django.conf import settings
 from django.db import models
@@ -64,3 +64,18 @@ class SeenSignature(models.Model):
 
     def __str__(self) -> str:
         return f"{self.digest[:8]}… at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class LoginTries(models.Model):
+    """How often a log-in was tried by one name or from one address; the key is a digest of which, and of the window."""
+
+    key = models.CharField(primary_key=True, max_length=100, help_text="digest of name or address and window")
+    count = models.PositiveIntegerField()
+    ends_at = models.DateTimeField(help_text="wall time from which it does not count any more")
+
+    class Meta:
+        verbose_name_plural = "login tries"
+        indexes = (models.Index(name="logintries_by_end", fields=["ends_at"]),)
+
+    def __str__(self) -> str:
+        return f"{self.count} until {self.ends_at:%Y-%m-%d %H:%M:%S}"

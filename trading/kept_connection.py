@@ -15,12 +15,13 @@ from psycopg.errors import LockNotAvailable
 TRUSTED_SECONDS = 1
 SHORT_PATIENCE = "50ms"
 SHORT_SECONDS = 1
-"""So long after the last wait in vain the patience stays short; whoever holds the lock may still do."""
+"""So long after the last wait in vain the patience stays short, or until a write has succeeded."""
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _thread = local()
 
 
-def trust_recent_use(**_: Any) -> None:
+def trust_recent_use(environ: dict[str, Any] | None = None, **_: Any) -> None:
     """Tell Django that the connection was checked; call it when a request has started.
 
     A connection that rested longer is asked first, so a database that was restarted costs a busy worker one answer of
@@ -30,7 +31,9 @@ def trust_recent_use(**_: Any) -> None:
     used_at = getattr(_thread, "used_at", now - TRUSTED_SECONDS)
     connection.health_check_done = now - used_at < TRUSTED_SECONDS  # type: ignore[attr-defined]  # the stubs miss it
     _thread.used_at = now
-    if getattr(_thread, "short_until", now) < now:
+    has_written = getattr(_thread, "may_write", False)
+    _thread.may_write = (environ or {}).get("REQUEST_METHOD") not in READS
+    if hasattr(_thread, "short_until") and (has_written or _thread.short_until < now):
         del _thread.short_until
         _set_patience("DEFAULT")
 
@@ -42,6 +45,7 @@ def note_failure(error: Exception) -> None:
     """
     if not isinstance(error.__cause__, LockNotAvailable) or not hasattr(_thread, "used_at"):
         return
+    _thread.may_write = False
     is_known = hasattr(_thread, "short_until")
     _thread.short_until = monotonic() + SHORT_SECONDS
     if not is_known:

@@ -336,7 +336,11 @@ Q_CLUSTER: dict[str, Any] = {
     "broker_class": "trading.work_queue.AllowListedQueue",
     "scheduler": False,  # the clock knows what is due; a row of its table could run any callable
 }
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "tries": {"BACKEND": "ops_console.tries.CountedTries"},  # exact over all processes, and not in Redis
+}
+RATELIMIT_USE_CACHE = "tries"
 
 # REST API: each view names its authentication; the OpenAPI settings are in ops_console/api/openapi_settings.py
 

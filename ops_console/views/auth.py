@@ -1,4 +1,7 @@
-"""Log in and out. Tries are counted by address and by name, so that neither one name nor one place can be hammered."""
+"""Log in and out. Tries are counted by address and by name, so that neither one name nor one place can be hammered.
+
+Counted in the database: where that is away, nobody is let in and the answer is 503.
+"""
 
 from collections.abc import Callable
 from typing import Any
