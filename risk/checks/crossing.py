@@ -10,11 +10,11 @@ def check_parent(case: Case) -> Denial | None:
     intent, left = case.intent, case.book.parent_left
     if intent.parent_id is None or (left is not None and intent.quantity <= left):
         return None
-    told = "it is of another account, strategy, name or side" if left is None else f"{left:f} shares are left"
+    told = "it is of another account, strategy, name or side" if left is None else f"{left.normalize():f} shares are left"
     return Denial(
         DenialCode.PARENT_EXCEEDED,
         f"the parent's children may not exceed it: {told}",
-        limit="its own parent" if left is None else f"{left:f}",
+        limit="its own parent" if left is None else f"{left.normalize():f}",
         observed=f"{intent.quantity:f}",
     )
 

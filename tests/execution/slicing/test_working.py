@@ -13,6 +13,8 @@ from execution.services.cancels import request_cancel
 from execution.services.replaces import request_replace
 from execution.services.slices import cancel_parent
 from marketdata.services.feeds import set_market_time
+from risk import gate
+from risk.checks import crossing
 from risk.models import Alert
 from risk.services import breaker, kill_switch
 from risk.types import Origin
@@ -395,6 +397,14 @@ def test_only_parents_with_something_to_do_are_looked_at() -> None:
     assert not due()
 
 
+@pytest.fixture
+def without_the_gates_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the parent's size to the database alone."""
+    rules = tuple(check for check in gate.RULE_CHECKS if check is not crossing.check_parent)
+    monkeypatch.setattr(gate, "RULE_CHECKS", rules)
+
+
+@pytest.mark.usefixtures("without_the_gates_rule")
 def test_the_database_refuses_a_child_that_nobody_claimed_one_too_many_and_one_of_a_paused_parent() -> None:
     desk = SlicingDesk()
     parent = first_sent(desk)
@@ -423,6 +433,16 @@ def test_the_database_refuses_a_child_that_nobody_claimed_one_too_many_and_one_o
     assert Order.objects.count() == 2
 
 
+def test_the_gate_denies_a_child_that_is_one_too_many() -> None:
+    desk = SlicingDesk()
+    parent = first_sent(desk)
+    allow(min_order_interval_seconds=0)
+    parent.__class__.objects.filter(pk=parent.pk).update(quantity=19)
+    result = submit(desk.account, parent_id=parent.pk, slice_number=2, quantity=D(10), origin=Origin.SLICE)
+    assert [(denial.code, denial.limit) for denial in result.denials] == [("PARENT_EXCEEDED", "9")]
+
+
+@pytest.mark.usefixtures("without_the_gates_rule")
 def test_control_without_the_trigger_the_children_exceed_the_parent() -> None:
     desk = SlicingDesk()
     parent = first_sent(desk)
