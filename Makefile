@@ -15,6 +15,8 @@ N ?= 200
 SEED ?= 7
 SOAK := tests/faults/test_lost_answers.py tests/faults/test_killed_anywhere.py tests/faults/test_tasks_killed.py tests/simulator/test_simulator.py
 SOAK += tests/faults/test_processes_killed.py
+SOAK += tests/faults/test_same_order_over_sockets.py tests/faults/test_limit_races.py tests/faults/test_database_restarts.py
+SOAK += tests/faults/test_redis_away.py tests/faults/test_held_locks.py tests/faults/test_stop_at_full_speed.py
 
 export PYTHONUNBUFFERED := 1
 
