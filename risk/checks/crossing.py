@@ -10,11 +10,12 @@ def check_parent(case: Case) -> Denial | None:
     intent, left = case.intent, case.book.parent_left
     if intent.parent_id is None or (left is not None and intent.quantity <= left):
         return None
-    told = "it is of another account, strategy, name or side" if left is None else f"{left.normalize():f} shares are left"
+    shown = "" if left is None else f"{left.normalize():f}"
+    told = f"{shown} shares are left" if shown else "it is of another account, strategy, name or side"
     return Denial(
         DenialCode.PARENT_EXCEEDED,
         f"the parent's children may not exceed it: {told}",
-        limit="its own parent" if left is None else f"{left.normalize():f}",
+        limit=shown or "its own parent",
         observed=f"{intent.quantity:f}",
     )
 
