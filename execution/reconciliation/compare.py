@@ -116,7 +116,8 @@ def _known(account: Account, shown: Sequence[BrokerOrder], wall_now: datetime) -
     if ids:
         more = Order.objects.filter(~Q(broker_order_id=""), account=account, broker_order_id__in=ids)
         found |= {row[0]: Known(*row) for row in more.values_list(*columns)}
-    return [_less(each, _taken_back(account)) for each in found.values()]
+    taken_back = _taken_back(account)
+    return [_less(each, taken_back) for each in found.values()]
 
 
 def _taken_back(account: Account) -> Mapping[int, Decimal]:

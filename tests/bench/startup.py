@@ -8,8 +8,6 @@ import json
 from decimal import Decimal
 from time import perf_counter
 
-from django.db.models import Q
-
 from execution.alpaca_wire.orders import OrderBody
 from execution.brokers.alpaca import AlpacaBroker, AlpacaConfiguration
 from execution.brokers.alpaca.events import read_frame
@@ -121,11 +119,8 @@ def _fill_both_books(
         claim = claim_pending(account=account, dry_run=False, wall_now=seeding.wall_now(), market_at=at, limit=BATCH)
         bodies = [_body(order) for order in claim.orders]
         emulator.call(lambda taken=bodies: _take(emulator, taken))
-        _book(frames, account, broker, unread=UNREAD // part if first + BATCH >= count else 0)
-    waiting = Order.objects.filter(account=account, status="accepted").order_by("-pk")
-    lost = list(waiting.values_list("pk", flat=True)[: UNANSWERED // part])
-    # Their answers and reports were lost with the process: the book knows that it sent them and no more.
-    Order.objects.filter(Q(pk__in=lost)).update(broker_order_id="")
+        last = first + BATCH >= count
+        _book(frames, account, broker, unread=UNREAD // part * last, lost=UNANSWERED // part * last)
 
 
 def _take(emulator: RunningEmulator, bodies: list[OrderBody]) -> None:
@@ -136,10 +131,12 @@ def _take(emulator: RunningEmulator, bodies: list[OrderBody]) -> None:
     emulator.venue.pump(emulator.venue.state.clock.now())
 
 
-def _book(frames: list[str], account: Account, broker: AlpacaBroker, *, unread: int) -> None:
+def _book(frames: list[str], account: Account, broker: AlpacaBroker, *, unread: int, lost: int) -> None:
+    """Book what was told, but for the newest that nobody read, and the very newest that nobody heard."""
     now = seeding.wall_now()
     told, frames[:] = list(frames), []
     updates = [update for frame in told if (update := read_frame(frame, received_at=now)) is not None]
+    updates = updates[: len(updates) - lost]
     read = len(updates) - unread
     take_updates(account_id=account.pk, updates=updates[:read], wall_now=now)
     apply_reports(account=account, broker=broker, wall_now=now)
