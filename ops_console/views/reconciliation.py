@@ -31,7 +31,10 @@ REFUSALS = (RiskError, ExecutionError, BrokerError, Problem)
 @requires(Act.READ)
 def reconciliation(request: HttpRequest) -> HttpResponse:
     """Show state, breaks and runs."""
-    now = desk()
+    try:
+        now = desk()
+    except Problem:
+        return render(request, "ops_console/reconciliation.html", {"account": None})
     account = now.account
     context = {
         "account": account,

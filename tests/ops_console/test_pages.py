@@ -19,7 +19,17 @@ from risk.types import OrderType, Side
 from tests.factories import make_account, make_order, submit
 from tests.ops_console.conftest import Visitor
 
-PAGES = ["overview", "orders", "positions", "runs", "risk", "alerts", "admin:index", "admin:execution_order_changelist"]
+PAGES = [
+    "overview",
+    "orders",
+    "positions",
+    "runs",
+    "risk",
+    "reconciliation",
+    "alerts",
+    "admin:index",
+    "admin:execution_order_changelist",
+]
 ROLES = ["viewer", "trader", "risk_officer", "admin"]
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 MOST_QUERIES = 45
