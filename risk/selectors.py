@@ -9,7 +9,8 @@ from django.db.models import BigIntegerField, Max, QuerySet
 from django.db.models.functions import Coalesce
 
 from risk.limits import LIMITS, SOFT, SOFT_LIMITS, SOFT_SHARE, LimitBook, LimitRow, Override
-from risk.models import GLOBAL_SCOPE, BreakerEvent, KillSwitchEvent, Limit, LimitChange, LimitOverride
+from risk.models import GLOBAL_SCOPE, BreakerEvent, KillSwitchEvent, Limit, LimitChange, LimitOverride, Release
+from risk.release import code_version
 from risk.states import BreakerState, OverrideState, SwitchLevel
 from risk.stops import StopScopes, strongest
 
@@ -158,6 +159,16 @@ _cache = _LimitCache()
 def limits_version() -> int:
     """Return the id of the newest change of a limit, 0 when there was none."""
     return LimitChange.objects.order_by("-id").values_list("id", flat=True).first() or 0
+
+
+def announced_version() -> str:
+    """Return which version of the code may trade; empty when none was ever announced."""
+    return Release.objects.order_by("-id").values_list("version", flat=True).first() or ""
+
+
+def is_outdated() -> bool:
+    """Tell whether another version than this process's was announced: then it neither accepts nor sends new risk."""
+    return announced_version() not in ("", code_version())
 
 
 def limit_book(version: int | None = None) -> LimitBook:

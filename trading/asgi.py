@@ -33,5 +33,8 @@ http = Handler()
 from channels.routing import ProtocolTypeRouter  # noqa: E402 -- after the apps are ready
 
 from ops_console.routing import websocket_application  # noqa: E402
+from risk.release import code_version  # noqa: E402
+
+code_version()  # before the files can change under the running process
 
 application = ProtocolTypeRouter({"http": http, "websocket": websocket_application})

@@ -14,15 +14,17 @@ from execution.brokers.alpaca_modes import KEYS_REFUSED
 from execution.brokers.base import BrokerUnavailable, BrokerUnreachable
 from execution.selectors import desk_account
 from marketdata.clock import wall_now
-from marketdata.models import Feed
+from marketdata.models import Feed, Instrument
 from marketdata.selectors import coverage
 from marketdata.services.feeds import continue_after_downtime, set_feed_speed
 from marketdata.services.sample import import_sample
 from marketdata.types import FeedKind
+from risk.services.releases import announce_release
 from trading.services.bootstrap import bootstrap
 from trading.services.broker_desk import look_at_broker
 from trading.services.start_line import hold
 
+OPERATOR = "up"
 Say = Callable[[str], None]
 
 FIRST_PEOPLE = (("operator", "admin"), ("second-operator", "risk_officer"))  # releasing the kill switch takes two
@@ -59,7 +61,8 @@ def prepare(*, say: Say, speed: Decimal | None = None) -> dict[str, str]:
     else:
         with step(say, "feed, account, strategies"):
             feed = bootstrap(wall_now=wall_now(), view=view).feed
-    if coverage().is_empty():
+    announce_release(operator=OPERATOR, now=wall_now())
+    if coverage().is_empty() or not Instrument.objects.exists():  # a new database may find an old lake
         with step(say, "sample bars imported"):
             import_sample(wall_now=wall_now())
     with step(say, "people"):

@@ -25,6 +25,7 @@ from risk.types import (
 )
 
 ZERO = Decimal(0)
+DESK = "desk"
 
 
 class Book:
@@ -135,6 +136,8 @@ class Book:
         engaged = StopScopes.read(row.engaged, has_global=row.has_global)
         stop = engaged.stop_of(account_scope=self.account.scope, strategy=intent.strategy, symbol=intent.symbol)
         breaker = breaker_state(state=row.breaker, quiet_until=row.quiet_until, wall_now=self.wall_now)
+        # A replay is one process, which may be of another version than the desk's.
+        announced = (row.pace.release or "") if self.account.kind == DESK else ""
         return TradingState(
             halted_by=stop.scopes,
             halt_level=stop.level.value,
@@ -142,8 +145,8 @@ class Book:
             reconciliation=self.account.reconciliation,
             strategy_enabled=row.strategy_enabled,
             clock_skew_ms=row.pace.clock_skew_ms,
-            release=row.pace.release or "",
-            version=code_version() if row.pace.release else "",
+            release=announced,
+            version=code_version() if announced else "",
         )
 
     def _last_order_at(self, intent: OrderIntent, row: ItemRow) -> datetime | None:

@@ -64,12 +64,14 @@ WITH item AS (
            (SELECT coalesce(max(id), 0) FROM risk_limitchange) AS limits_version,
            (SELECT d.equity + coalesce((
                 SELECT sum(coalesce(c.base_amount, c.amount)) FROM execution_cashentry c
-                WHERE c.account_id = %(account)s AND c.kind IN ('deposit', 'withdrawal') AND c.trading_date > d.date), 0)
+                WHERE c.account_id = %(account)s AND c.kind IN ('deposit', 'withdrawal')
+                  AND c.trading_date > d.date), 0)
             FROM execution_accountday d WHERE d.account_id = %(account)s AND d.date < %(day)s::date
             ORDER BY d.date DESC LIMIT 1) AS day_base,
            (SELECT d.equity + coalesce((
                 SELECT sum(coalesce(c.base_amount, c.amount)) FROM execution_cashentry c
-                WHERE c.account_id = %(account)s AND c.kind IN ('deposit', 'withdrawal') AND c.trading_date > d.date), 0)
+                WHERE c.account_id = %(account)s AND c.kind IN ('deposit', 'withdrawal')
+                  AND c.trading_date > d.date), 0)
             FROM execution_accountday d WHERE d.account_id = %(account)s AND d.date < %(week)s::date
             ORDER BY d.date DESC LIMIT 1) AS week_base,
            (SELECT clock_skew_milliseconds FROM execution_brokerlink WHERE account_id = %(account)s) AS clock_skew,

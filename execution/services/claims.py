@@ -16,11 +16,12 @@ from execution.services.journal import Journal
 from execution.services.refusals import MOST, refused_too_often
 from execution.states import OrderStatus
 from marketdata import calendar
-from risk.selectors import breaker_status, stop_scopes
+from risk.selectors import breaker_status, is_outdated, stop_scopes
 from risk.states import BreakerState
 from risk.stops import StopScopes
 from risk.types import DenialCode, OrderType, Origin, TimeInForce
 
+CLOSING = Q(origin=Origin.FLATTEN, reduce_only=True)
 DISPATCH = OrderEvent.Source.DISPATCH
 ACTOR = "dispatcher"
 HALT_OVER = "HALT_OVER"
@@ -43,9 +44,9 @@ class Claim:
 def claim_pending(*, account: Account, dry_run: bool, wall_now: datetime, market_at: datetime, limit: int) -> Claim:
     """Mark pending orders as submitted (or as a dry run): the second look, at what may have changed since the gate.
 
-    Of an account that is not reconciled only what an operator closes positions with leaves; what the kill switch, the
-    breaker or a smaller position stops is denied; what was good for a session that is over expires, because its price
-    and its limits are of yesterday.
+    Of an account that is not reconciled, and in a process of another version than the announced one, only what an
+    operator closes positions with leaves; what the kill switch, the breaker or a smaller position stops is denied; what
+    was good for a session that is over expires, because its price and its limits are of yesterday.
     Locks: orders (skipping those another dispatcher holds), positions.
     """
     journal = Journal.lock(
@@ -101,12 +102,18 @@ def _is_of_yesterday(order: Order, session: date) -> bool:
 
 
 def _may_leave(account: Account, wall_now: datetime) -> Q:
-    """Match what may leave the account as it is reconciled; two people's word counts until it expires."""
+    """Match what may leave the account as it is reconciled; two people's word counts until it expires.
+
+    Two versions of the code would trade by two rule books, so one that was replaced takes no new risk; replays have
+    one process each.
+    """
+    if account.kind == Account.Kind.DESK and is_outdated():
+        return CLOSING
     state = Account.objects.values_list("reconciliation", flat=True).get(pk=account.pk)
     forced = state == Account.Reconciliation.FORCED and is_forced(account.pk, wall_now)
     if state == Account.Reconciliation.CLEAN or forced:
         return Q()
-    return Q(origin=Origin.FLATTEN, reduce_only=True)
+    return CLOSING
 
 
 class _Stops:

@@ -4,9 +4,9 @@ from risk.types import Case, Denial, DenialCode, Origin
 
 
 def check_version(case: Case) -> Denial | None:
-    """Deny everything in a process of another version than the one that was announced: two rule books would trade."""
+    """Deny what adds risk in a process of another version than the announced one: two rule books would trade."""
     state = case.state
-    if state.release == state.version:
+    if state.release == state.version or case.reduces:
         return None
     return Denial(
         DenialCode.VERSION_MISMATCH,

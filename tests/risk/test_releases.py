@@ -5,10 +5,13 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from risk import release
+from execution.models import Account
+from execution.services.dispatch import dispatch_once
+from risk import release, selectors
 from risk.models import Release
 from risk.services import releases
-from tests.factories import WALL_NOW
+from tests.execution.fake_broker import FakeBroker
+from tests.factories import WALL_NOW, make_account, make_order
 
 pytestmark = pytest.mark.django_db
 
@@ -24,6 +27,26 @@ def test_announcing_again_changes_nothing_and_another_version_takes_over(monkeyp
 def test_a_version_is_of_the_sources_and_stays_in_a_process() -> None:
     assert len(release.code_version()) == release.LENGTH
     assert release.code_version() is release.code_version()
+
+
+def test_23_a_process_of_another_version_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    account, broker = make_account(), FakeBroker()
+    order = make_order(account)
+    releases.announce_release(operator="ann", now=WALL_NOW)
+    with monkeypatch.context() as other:
+        other.setattr(selectors, "code_version", lambda: "0123456789ab")
+        assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 0  # type: ignore[arg-type]
+    order.refresh_from_db()
+    assert order.status == "pending"
+    assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 1  # type: ignore[arg-type]
+
+
+def test_23_a_replay_is_one_process_and_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    account, broker = make_account(kind=Account.Kind.REPLAY), FakeBroker()
+    monkeypatch.setattr(releases, "code_version", lambda: "0123456789ab")
+    releases.announce_release(operator="ann", now=WALL_NOW)
+    make_order(account)
+    assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 1  # type: ignore[arg-type]
 
 
 def test_announcements_are_history() -> None:

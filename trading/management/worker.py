@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from marketdata.clock import wall_now
+from risk.release import code_version
 from trading.services.heartbeats import beat
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ class WorkerCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until SIGTERM or SIGINT."""
+        code_version()  # before the files can change under the running process
         self.stopping = threading.Event()
         self.last_beat: datetime | None = None
         if options["once"]:

@@ -28,6 +28,7 @@ from execution.services.sweep import sweep, sweep_interval
 from execution.services.waking import CHANNEL
 from execution.services.wishes import fulfil_wishes
 from marketdata.clock import wall_now
+from risk.selectors import announced_version, is_outdated
 from trading.management.worker import WorkerCommand
 from trading.services.cancel_line import CancelLine
 
@@ -131,6 +132,8 @@ class Command(WorkerCommand):
     def detail(self) -> dict[str, Any]:
         """Tell how many orders this process has sent, and what keeps it from sending."""
         said = {"sent": self.sent, "recovered": self.recovered}
+        if is_outdated():
+            return said | {"problem": f"version {announced_version()} was announced: start this process anew"}
         return said if self.complaint is None else said | {"problem": self.complaint[0]}
 
     def _send(self, account: Account, broker: Broker) -> None:
