@@ -35,10 +35,10 @@ def test_23_a_process_of_another_version_takes_nothing(monkeypatch: pytest.Monke
     releases.announce_release(operator="ann", now=WALL_NOW)
     with monkeypatch.context() as other:
         other.setattr(selectors, "code_version", lambda: "0123456789ab")
-        assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 0  # type: ignore[arg-type]
+        assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 0
     order.refresh_from_db()
     assert order.status == "pending"
-    assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 1  # type: ignore[arg-type]
+    assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 1
 
 
 def test_23_a_replay_is_one_process_and_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_23_a_replay_is_one_process_and_asks_nobody(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(releases, "code_version", lambda: "0123456789ab")
     releases.announce_release(operator="ann", now=WALL_NOW)
     make_order(account)
-    assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 1  # type: ignore[arg-type]
+    assert dispatch_once(account=account, broker=broker, wall_now=WALL_NOW).sent == 1
 
 
 def test_announcements_are_history() -> None:
