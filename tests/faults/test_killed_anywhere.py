@@ -20,7 +20,7 @@ from tests.faults.storm import number_from
 from tests.faults.task_cases import TASK_CASES
 
 pytestmark = pytest.mark.django_db(transaction=True)
-FEW = 20
+FEW, FULL = 20, 50
 RECOVERED_WITHIN_SECONDS = 15
 COMES_TO_REST = 0.25
 """How often the desk comes to rest after a death; otherwise the next process dies before all is settled."""
