@@ -15,11 +15,13 @@ from django.db.models import Q, QuerySet, Sum
 
 from execution.crashpoints import Point, crashpoint
 from execution.models import BrokerMessage, Order
-from execution.services.inbox import Message, receive, status_key
+from execution.services.inbox import STREAM, Message, receive, status_key, unreadable_key
 from execution.states import OPEN, OrderStatus
 
 ZERO = Decimal(0)
 ENDS = frozenset({"canceled", "expired", "rejected", "replaced"})
+LONGEST_KEPT = 20_000
+"""Bytes of a frame that could not be taken which are kept."""
 AT_BROKER = sorted(OPEN - {OrderStatus.PENDING})
 
 
@@ -56,6 +58,14 @@ def take_updates(*, account_id: int, updates: Sequence[Update], wall_now: dateti
     rows += receive(account_id=account_id, messages=[*told, *closing], wall_now=wall_now)
     short = any(known.get(message.broker_order_id, ZERO) < (message.cumulative_quantity or ZERO) for message in rest)
     return Taken(rows=rows, incomplete=bool(waiting) or short)
+
+
+def keep_unstored(*, account_id: int, raw: bytes, problem: str, wall_now: datetime) -> None:
+    """Keep a frame that could not be taken, for people; it is no report. Lock: the link."""
+    payload = {"raw": raw[:LONGEST_KEPT].decode("utf-8", "replace"), "bytes": len(raw)}
+    key, reason = f"unstored:{unreadable_key(raw)}", f"could not be taken: {problem}"
+    message = Message(key=key, source=STREAM, at=wall_now, reason=reason, payload=payload)
+    receive(account_id=account_id, messages=[message], wall_now=wall_now)
 
 
 def known_quantities(account_id: int, broker_order_ids: Iterable[str]) -> dict[str, Decimal]:

@@ -27,6 +27,8 @@ SILENCE = timedelta(seconds=10)
 """Without a frame and without an answer to a ping for so long, a connection counts as dead."""
 LOOK_EVERY = timedelta(milliseconds=250)
 LASTED = timedelta(seconds=30)
+UNSTEADY_FROM = 3
+"""Connections in a row that did not last."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1, 30
 GRACE = timedelta(seconds=3)
 """After connecting, REST may still tell what happened before; that is nothing the stream owes."""
@@ -79,6 +81,7 @@ class Listener:
         self._since: timedelta | None = None
         """Loop time since which the present connection listens."""
         self._distrusted_at: timedelta | None = None
+        self._failures = 0
         self._silence = ""
         """Why the stream is not believed."""
 
@@ -91,6 +94,12 @@ class Listener:
     def is_live(self) -> bool:
         """Tell whether the stream is connected and believed."""
         return self._state == S.LIVE
+
+    @property
+    def is_unsteady(self) -> bool:
+        """Tell whether connection after connection was lost, and the present one has not lasted yet."""
+        lasts = self._since is not None and loop_time() - self._since >= LASTED
+        return self._failures >= UNSTEADY_FROM and not lasts
 
     def rest_told(self, keys: list[str], *, asked_at: timedelta) -> None:
         """Take note of facts that a look by REST, begun at a loop time, was the first to tell."""
@@ -105,7 +114,6 @@ class Listener:
 
     async def listen_for_ever(self) -> None:
         """Connect, listen, and begin again when the connection is lost; never returns."""
-        failures = 0
         while True:
             began = loop_time()
             try:
@@ -116,11 +124,14 @@ class Listener:
             except StreamLost as error:
                 lost = error
             listened = None if self._since is None else loop_time() - self._since
-            failures = 1 if listened is not None and listened >= LASTED else failures + 1
-            pause = reconnect_delay(failures, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+            self._failures = 1 if listened is not None and listened >= LASTED else self._failures + 1
+            pause = reconnect_delay(self._failures, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
             self._lose(lost, pause_text=f"{pause:.0f} s")
             log.warning(
-                "stream_lost", reason=lost.reason, failures=failures, lasted=str(loop_time() - began).split(".")[0]
+                "stream_lost",
+                reason=lost.reason,
+                failures=self._failures,
+                lasted=str(loop_time() - began).split(".")[0],
             )
             await asyncio.sleep(pause)
 

@@ -17,9 +17,10 @@ from django.db import DatabaseError, InterfaceError
 
 from execution.brokers.alpaca.broker import AlpacaBroker
 from execution.brokers.alpaca.crosscheck import AlpacaReads
-from execution.brokers.alpaca.events import read_frame
+from execution.brokers.alpaca.frames import DATABASE_AWAY as WAITING_HELPS
+from execution.brokers.alpaca.frames import FrameKeeper
 from execution.brokers.alpaca.line import Line
-from execution.brokers.alpaca.listener import Connect, Listener, loop_time
+from execution.brokers.alpaca.listener import Connect, Listener, StreamState, loop_time
 from execution.brokers.alpaca.stream import listening
 from execution.brokers.base import BrokerError, BrokerUnavailable
 from execution.models import Account, BrokerLink
@@ -27,8 +28,9 @@ from execution.services.broker_identity import verify_identity
 from execution.services.broker_link import note_poll, note_stream
 from execution.services.cross_check import Checked, CrossCheck
 from execution.services.inbox import reports_since
+from execution.services.line_alerts import LineAlarm
 from execution.services.threads import BookThread
-from execution.services.updates import ENDS, Update, is_anything_open, newest_message_at, take_updates
+from execution.services.updates import ENDS, is_anything_open, newest_message_at
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +41,9 @@ STAYS_ACTIVE = timedelta(minutes=1)
 ACCOUNT_EVERY = timedelta(seconds=4)
 NOTE_EVERY = timedelta(seconds=2)
 LOOK_EVERY = timedelta(milliseconds=250)
-BATCH = 200
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=15)
-LONGEST_WITHOUT_DATABASE = timedelta(seconds=2)
-"""When it is back, what was told meanwhile must not wait for the end of a long pause."""
+LONGEST_PAUSE = timedelta(seconds=15)
 DATABASE_AWAY = (DatabaseError, InterfaceError)
+LONGEST_SAID = 300
 STOPPED = "nobody listens: the process trade_updates has been stopped"
 
 
@@ -61,6 +61,8 @@ class TradeUpdates:
         self.progress: datetime | None = None
         """Wall time at which the loop last noted how the line is: a sign of life."""
         self.counts = {"frames": 0, "messages": 0, "checks": 0, "by_rest": 0}
+        self._alarm = LineAlarm(subject=account.scope)
+        self._rest_answers = True
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping`, then store what came and say good-bye.
@@ -72,7 +74,21 @@ class TradeUpdates:
         self._pause = CHECK_EVERY
         self.listener = Listener(self._connect, wall=self._wall, on_listening=self._catch_up)
         self._book, self._rest = BookThread("updates"), BookThread("cross-check")
-        parts = (self.listener.listen_for_ever(), self._store_for_ever(), self._check_for_ever(), self._note_for_ever())
+        self._keeper = FrameKeeper(
+            account_id=self.account_id,
+            listener=self.listener,
+            book=self._book,
+            alarm=self._alarm,
+            wall=self._wall,
+            ask_rest=self.check_now,
+            counts=self.counts,
+        )
+        parts = (
+            self.listener.listen_for_ever(),
+            self._keeper.keep_for_ever(),
+            self._check_for_ever(),
+            self._note_for_ever(),
+        )
         tasks = [asyncio.ensure_future(part) for part in parts]
         ending = asyncio.ensure_future(stopping.wait())
         try:
@@ -104,39 +120,6 @@ class TradeUpdates:
     def _catch_up(self) -> None:
         self._long = True
         self.check_now()
-
-    # the stream's frames
-
-    async def _store_for_ever(self) -> None:
-        """Store frames in batches; while the database is away they wait, and in the end the socket waits too."""
-        pause = FIRST_PAUSE
-        waiting: list[Update] = []
-        while True:
-            waiting = waiting or self._read(await self.listener.frames.get())
-            try:
-                await self._store(waiting)
-            except DATABASE_AWAY as error:
-                log.warning("updates_not_stored", waiting=len(waiting), reason=str(error).split("\n")[0])
-                await asyncio.sleep(pause.total_seconds())
-                pause = min(pause * 2, LONGEST_WITHOUT_DATABASE)
-            else:
-                waiting, pause = [], FIRST_PAUSE
-
-    def _read(self, first: str | bytes | None) -> list[Update]:
-        """Read a frame and what waits behind it."""
-        raw = [] if first is None else [first]
-        while len(raw) < BATCH and not self.listener.frames.empty():
-            raw.append(self.listener.frames.get_nowait())
-        self.counts["frames"] += len(raw)
-        read = [read_frame(frame, received_at=self._wall()) for frame in raw]
-        return [update for update in read if update is not None]
-
-    async def _store(self, updates: list[Update]) -> None:
-        taken = await self._book.call(take_updates, account_id=self.account_id, updates=updates, wall_now=self._wall())
-        self.counts["messages"] += len(taken.rows)
-        self.listener.stream_told([update.message.key for update in updates if update.message.kind])
-        if taken.incomplete:
-            self.check_now()
 
     # REST beside it
 
@@ -170,17 +153,25 @@ class TradeUpdates:
             checked = await self._rest.call(self._check.round, wall_now=self._wall(), long=long)
             await self._note_poll(checked)
         except BrokerError as failure:
-            self._long, self._pause = self._long or long, min(self._pause * 2, LONGEST_PAUSE)
-            with suppress(*DATABASE_AWAY):
-                await self._rest.call(
-                    note_poll, account_id=self.account_id, wall_now=self._wall(), problem=failure.reason
-                )
-        except DATABASE_AWAY as error:
+            await self._note_no_answer(failure.reason, long=long)
+        except WAITING_HELPS as error:
             self._long = self._long or long
             log.warning("cross_check_not_stored", reason=str(error).split("\n")[0])
+        except Exception as error:  # a loop of its own: the stream is heard on, whatever REST told
+            log.exception("cross_check_failed")
+            problem = f"what REST told could not be taken ({type(error).__name__}: {error})"[:LONGEST_SAID]
+            await self._note_no_answer(problem, long=long)
+            with suppress(*DATABASE_AWAY):
+                await self._rest.call(self._alarm.unstored, what=problem, wall_now=self._wall())
         else:
-            self._pause = CHECK_EVERY
+            self._pause, self._rest_answers = CHECK_EVERY, True
             self._note_found(checked, asked_at)
+
+    async def _note_no_answer(self, problem: str, *, long: bool) -> None:
+        self._long, self._pause = self._long or long, min(self._pause * 2, LONGEST_PAUSE)
+        self._rest_answers = False
+        with suppress(*DATABASE_AWAY):
+            await self._rest.call(note_poll, account_id=self.account_id, wall_now=self._wall(), problem=problem)
 
     async def _note_poll(self, checked: Checked) -> None:
         await self._rest.call(
@@ -210,14 +201,17 @@ class TradeUpdates:
     # how the line is
 
     async def _note_for_ever(self) -> None:
-        """Note the stream's state at each change, and every two seconds while it stays."""
-        noted, noted_at = None, loop_time() - NOTE_EVERY
+        """Note the stream's state at each change, and every two seconds while it stays; tell people when it is away."""
+        noted, noted_at, live_at = None, loop_time() - NOTE_EVERY, loop_time()
         while True:
             now = self.listener.state
+            live_at = loop_time() if self.listener.is_live else live_at
             if (now.state, now.problem) != noted or loop_time() - noted_at >= NOTE_EVERY:
                 with suppress(*DATABASE_AWAY):
                     await self._note(now.state, now.problem, now.heard_at)
                     noted, noted_at = (now.state, now.problem), loop_time()
+            with suppress(*DATABASE_AWAY):
+                await self._book.call(self._tell, now, away=loop_time() - live_at, unsteady=self.listener.is_unsteady)
             self.progress = self._wall()
             await asyncio.sleep(LOOK_EVERY.total_seconds())
 
@@ -231,10 +225,20 @@ class TradeUpdates:
             wall_now=self._wall(),
         )
 
+    def _tell(self, now: StreamState, *, away: timedelta, unsteady: bool) -> None:
+        self._alarm.look(
+            state=now.state,
+            problem=now.problem,
+            away=away,
+            unsteady=unsteady,
+            rest_answers=self._rest_answers,
+            wall_now=self._wall(),
+        )
+        self._alarm.forget_unstored(wall_now=self._wall())
+
     async def _say_goodbye(self) -> None:
         with suppress(*DATABASE_AWAY):
-            while updates := self._read(None):
-                await self._store(updates)
+            await self._keeper.keep_rest()
             await self._note(BrokerLink.Stream.DOWN, STOPPED, self.listener.state.heard_at)
         await asyncio.to_thread(self._book.close)
         await asyncio.to_thread(self._rest.close)

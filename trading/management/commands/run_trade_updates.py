@@ -18,6 +18,7 @@ from execution.models import Account, BrokerLink
 from execution.selectors import desk_account
 from execution.services.broker_identity import verify_identity
 from execution.services.broker_link import note_stream
+from execution.services.line_alerts import LineAlarm
 from marketdata.clock import wall_now
 from trading.management.worker import WorkerCommand
 
@@ -56,7 +57,8 @@ class Command(WorkerCommand):
         self.updates: TradeUpdates | None = None
         self.pool: ThreadPoolExecutor | None = None
         self.failures = 0
-        self.try_at = wall_now()
+        self.alarm: LineAlarm | None = None
+        self.failing_since = self.try_at = wall_now()
         super().handle(*args, **options)
 
     def start(self) -> None:
@@ -133,19 +135,25 @@ class Command(WorkerCommand):
         """Say why there is no line, and wait longer after each failure in a row; heartbeats go on meanwhile."""
         self._hang_up()
         self.failures += 1
+        if self.failures == 1:
+            self.alarm, self.failing_since = None, wall_now()
         pause = min(FIRST_PAUSE * (1 << min(self.failures - 1, 5)), LONGEST_PAUSE)
         self.try_at = wall_now() + pause
         log.warning("broker_line_not_open", reason=failure.reason, again_in_seconds=pause.seconds)
         account = desk_account(str(settings.TRADING_MODE))
         if account is not None:
             wrong = isinstance(failure, WrongAccount)
-            note_stream(
-                account_id=account.pk,
-                state=BrokerLink.Stream.REFUSED if wrong else BrokerLink.Stream.DOWN,
-                problem=failure.reason,
-                heard_at=None,
-                wall_now=wall_now(),
-            )
+            state = BrokerLink.Stream.REFUSED if wrong else BrokerLink.Stream.DOWN
+            note_stream(account_id=account.pk, state=state, problem=failure.reason, heard_at=None, wall_now=wall_now())
+            self._tell(account, state, failure.reason)
+
+    def _tell(self, account: Account, state: str, problem: str) -> None:
+        """Raise an alert once there has been no line for a while; the line resolves it when it listens."""
+        self.alarm = self.alarm or LineAlarm(subject=account.scope)
+        away = wall_now() - self.failing_since
+        self.alarm.look(
+            state=state, problem=problem, away=away, unsteady=False, rest_answers=False, wall_now=wall_now()
+        )
 
     def _hang_up(self) -> None:
         """End the line's loop and thread, if there are any."""
