@@ -201,7 +201,7 @@ def test_a_crash_between_the_closing_order_and_its_note_makes_no_second_one(
     engage(line, level="flattening")
 
     def stored_and_dead(**fields: object) -> object:
-        submit_order(**fields)  # type: ignore[arg-type]
+        submit_order(**fields)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

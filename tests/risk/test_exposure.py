@@ -99,7 +99,8 @@ def test_flat_lines_pass_nothing():
     ],
 )
 def test_which_orders_make_it_worse(passed, on, sign, worse):
-    assert worsening([Passed(*passed, D(1), D(2), D(1))], on, sign) == worse
+    limit_name, symbol, strategy = passed
+    assert worsening([Passed(limit_name, symbol, strategy, D(1), D(2), D(1))], on, sign) == worse
 
 
 def first(lines, limits):

@@ -164,7 +164,8 @@ def decide(decision: str, break_id: int, account: Account, operator: str, reason
     :raises Problem: the broker that a repair has to ask gives no answer
     """
     now = desk().wall_now
-    asked: dict[str, Any] = {"break_id": break_id, "account": account, "operator": operator, "reason": reason, "wall_now": now}
+    asked: dict[str, Any] = {"break_id": break_id, "account": account, "operator": operator, "reason": reason}
+    asked["wall_now"] = now
     if decision == "accept":
         return deciding.accept(**asked)
     if decision == "ignore":

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from execution.models import Account, HaltProcedure, HaltResidue
@@ -65,8 +66,8 @@ def test_a_release_needs_the_typed_word(account: Account, client_of: Client, wor
     assert (answer.status_code, answer.json()["errors"][0]["name"]) == (400, "word")
 
 
-def test_an_approval_waits_for_its_minute(account: Account, client_of: Client, settings: object) -> None:
-    settings.RELEASE_WAIT_SECONDS = 60  # type: ignore[attr-defined]
+def test_an_approval_waits_for_its_minute(account: Account, client_of: Client, settings: Settings) -> None:
+    settings.RELEASE_WAIT_SECONDS = 60
     ann, bob = client_of(Scope.RISK, name="ann"), client_of(Scope.RISK, name="bob")
     ann.post(f"{KILL}/engage", {"reason": REASON}, format="json")
     asked = ann.post(f"{KILL}/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json").json()

@@ -6,7 +6,6 @@ import pytest
 from rest_framework.test import APIClient
 
 from execution.models import Account, Break, ForcedCompletion, ReconciliationRun
-from execution.reconciliation.locking import one_at_a_time
 from marketdata.clock import wall_now
 from ops_console.scopes import Scope
 from tests.execution.cases import FakeBroker
@@ -73,7 +72,6 @@ def test_111_the_second_run_is_a_409(account: Account, trader: APIClient, monkey
     monkeypatch.setattr("execution.reconciliation.locking._call", lambda function, _: "unlock" in function)
     answer = trader.post(f"{BASE}/run", {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (409, "RUN_CONFLICT")
-    assert one_at_a_time
 
 
 def test_breaks_are_listed_and_decided_by_those_who_answer_for_risk(
