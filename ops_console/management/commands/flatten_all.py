@@ -27,7 +27,7 @@ from ops_console.management.operator_command import (
 from risk.services.kill_switch import require_scope
 from risk.services.reasons import require_reason
 from risk.states import SwitchLevel
-from trading.services.halt_here import carry_out
+from trading.management.halt_here import carry_out
 from trading.services.halt_preview import dispatcher_note, preview, silent_seconds
 
 RESIDUE = 5

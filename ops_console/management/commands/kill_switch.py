@@ -39,7 +39,7 @@ from risk.services import kill_switch
 from risk.services.kill_switch import release_word, require_word
 from risk.services.reasons import require_reason
 from risk.states import SwitchLevel
-from trading.services.halt_here import carry_out
+from trading.management.halt_here import carry_out
 from trading.services.halt_preview import HaltPreview, dispatcher_note, preview, silent_seconds
 
 RESIDUE = 5

@@ -7,7 +7,7 @@ from risk.selectors import is_engaged
 from tests.factories import WALL_NOW, D, allow_bursts, make_account, make_order
 from tests.ops_console.commands.terminal import run, typing
 from trading.management.commands.up import Command as Up
-from trading.services.halt_here import cancel_before_stop
+from trading.management.halt_here import cancel_before_stop
 
 pytestmark = pytest.mark.django_db
 WHY = ("--reason", "end of the experiment")

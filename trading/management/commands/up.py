@@ -21,9 +21,9 @@ from execution.brokers.base import BrokerError
 from execution.selectors import desk_account, open_orders
 from marketdata.clock import wall_now
 from marketdata.errors import MarketDataError
+from trading.management.halt_here import cancel_before_stop
 from trading.preparation import prepare
 from trading.processes import PROCESSES, needed_here
-from trading.services.halt_here import cancel_before_stop
 from trading.supervisor import Patience, Program, Supervisor, answers
 
 LOCAL = "127.0.0.1"
