@@ -139,11 +139,12 @@ def realtime_pnl(account: Account, wall_now: datetime) -> RealtimePnl:
 
     Cash is read together with the positions: a fill between two reads would look like money that came or went.
     """
-    account.refresh_from_db(fields=["cash"])
     found = Position.objects.filter(account=account).select_related("strategy", "instrument", "account")
     rows = list(found.order_by("strategy__name", "instrument__symbol"))
     if rows:
         account.cash = rows[0].account.cash
+    else:
+        account.refresh_from_db(fields=["cash"])
     lines = _views(account, rows, wall_now)
     by_strategy: dict[str, dict[str, Decimal]] = {}
     for line in lines:
