@@ -202,6 +202,7 @@ def _cancel_in_book(procedure: HaltProcedure, wall_now: datetime) -> None:
         wall_now=wall_now,
         reason=f"{procedure.scope} {procedure.level}: halt {procedure.pk}",
         choose=adding if reducing else None,
+        everything=procedure.everything,
     )
 
 

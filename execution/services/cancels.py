@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from execution.crashpoints import Point, crashpoint
 from execution.errors import OrderNotOpen
+from execution.halting.scopes import OTHERS
 from execution.models import Account, Order, OrderEvent
 from execution.pace import count_message
 from execution.services import legs, successors
@@ -45,16 +46,26 @@ def request_cancel(*, order: Order, operator: str, wall_now: datetime, reason: s
 
 
 def cancel_open_orders(
-    *, orders: Q, account: Account, operator: str, wall_now: datetime, reason: str = "", choose: Choose | None = None
+    *,
+    orders: Q,
+    account: Account,
+    operator: str,
+    wall_now: datetime,
+    reason: str = "",
+    choose: Choose | None = None,
+    everything: bool = False,
 ) -> tuple[int, int, tuple[int, ...]]:
     """Cancel every open order of the account that matches; cancels are never refused by the kill switch.
 
-    `choose` picks from them once they are locked. Returns how many were canceled before they were sent, how many the
-    dispatcher has to cancel at the broker, and the ids of both. A match of one that is being replaced is one of both.
+    Orders of others that were adopted are left alone unless `everything` is to go. `choose` picks from them once they
+    are locked. Returns how many were canceled before they were sent, how many the dispatcher has to cancel at the
+    broker, and the ids of both. A match of one that is being replaced is one of both.
     Locks: orders (by pk), positions.
     """
     with transaction.atomic():
         matching = orders & Q(account_id=account.pk, status__in=sorted(OPEN))
+        if not everything:
+            matching &= ~OTHERS
         journal = Journal.lock(
             orders=successors.with_partners(matching),
             market_at=account.feed.market_now(wall_now),
@@ -73,6 +84,11 @@ def cancel_open_orders(
         legs.settle_legs(account.pk, market_at=journal.market_at, wall_now=wall_now)
     unsent = sum(order.status == OrderStatus.CANCELED for order in canceled)
     return unsent, len(canceled) - unsent, tuple(order.pk for order in canceled)
+
+
+def left_to_others(*, account: Account, orders: Q) -> int:
+    """Return how many open orders of others match: they stay when everything of ours goes."""
+    return Order.objects.filter(orders & OTHERS, account=account, status__in=sorted(OPEN)).count()
 
 
 def _cancel_all(journal: Journal, orders: list[Order], operator: str, reason: str) -> list[Order]:

@@ -8,7 +8,7 @@ from django.db import DatabaseError
 
 from execution.crashpoints import Point, crashpoint
 from execution.halting.procedure import begin
-from execution.halting.scopes import CLOSING, OTHERS, adding, cancels_of, covered_by, covers_account
+from execution.halting.scopes import CLOSING, adding, cancels_of, covered_by, covers_account
 from execution.models import Account, Order
 from execution.selectors import desk_account
 from execution.services.cancels import cancel_open_orders
@@ -91,7 +91,7 @@ def engage_kill_switch(
 def _cancel(
     account: Account, scope: str, level: SwitchLevel, operator: str, wall_now: datetime, *, everything: bool
 ) -> tuple[int, int, tuple[int, ...]]:
-    matching = covered_by(scope) if everything else covered_by(scope) & ~OTHERS
+    matching = covered_by(scope)
     if level == SwitchLevel.FLATTENING:
         matching &= ~CLOSING
     return cancel_open_orders(
@@ -101,6 +101,7 @@ def _cancel(
         wall_now=wall_now,
         reason=f"kill switch {scope}",
         choose=adding if cancels_of(level) == Cancels.INCREASING else None,
+        everything=everything,
     )
 
 

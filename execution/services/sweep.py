@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from execution.brokers.base import Broker
-from execution.halting.scopes import CLOSING, OTHERS, adding, stopped
+from execution.halting.scopes import CLOSING, adding, stopped
 from execution.models import Account
 from execution.services.cancels import cancel_open_orders
 from execution.services.recovery import cancel_strays
@@ -40,7 +40,7 @@ def cancel_stopped(*, account: Account, wall_now: datetime) -> int:
     again = 0
     for wanted, matching in stopped(account).items():
         unsent, asked, _ids = cancel_open_orders(
-            orders=matching & ~Q(status=OrderStatus.PENDING_CANCEL) & ~CLOSING & ~OTHERS,
+            orders=matching & ~Q(status=OrderStatus.PENDING_CANCEL) & ~CLOSING,
             account=account,
             operator=ACTOR,
             wall_now=wall_now,

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 from execution.brokers.conversions import limit_at_broker
 from execution.errors import OrderNotOpen
 from execution.models import Account, Order, Strategy
-from execution.services.cancels import cancel_open_orders, request_cancel
+from execution.services.cancels import cancel_open_orders, left_to_others, request_cancel
 from marketdata.clock import wall_now
 from ops_console.permissions import Act, requires
 from ops_console.use import judged_uses
@@ -31,9 +31,16 @@ def blotter(request: HttpRequest) -> HttpResponse:
         "groups": list(STATUS_GROUPS),
         "strategies": list(Strategy.objects.values_list("name", flat=True).order_by("name")),
         "accounts": list(Account.objects.values_list("name", flat=True).order_by("kind", "-id")[:30]),
-        "open_count": 0 if account is None else orders_of(account, Q(status__in=sorted(STATUS_GROUPS["open"]))).count(),
+        **({"open_count": 0, "others_count": 0} if account is None else _open_counts(account)),
     }
     return render(request, "ops_console/orders.html", context)
+
+
+def _open_counts(account: Account) -> dict[str, int]:
+    """Count what canceling all would cancel, and what it would leave to others."""
+    others = left_to_others(account=account, orders=Q())
+    everything = orders_of(account, Q(status__in=sorted(STATUS_GROUPS["open"]))).count()
+    return {"open_count": everything - others, "others_count": others}
 
 
 @require_GET
@@ -72,17 +79,22 @@ def cancel(request: HttpRequest, order_id: int) -> HttpResponse:
 @require_POST
 @requires(Act.CANCEL)
 def cancel_all(request: HttpRequest) -> HttpResponse:
-    """Ask for the cancel of every open order of the account, counted when it happens."""
+    """Ask for the cancel of every open order of the account, counted when it happens; others' only when asked for."""
     account = selected_account(request)
     if account is None:
         messages.error(request, "There is no account, so nothing was cancelled.")
         return redirect("orders")
+    everything = "on" in (request.POST.get("everything"), request.GET.get("everything"))
     unsent, asked, _ids = cancel_open_orders(
         orders=Q(),
         account=account,
         operator=request.user.get_username(),
         wall_now=wall_now(),
         reason="cancel all, asked for in the console",
+        everything=everything,
     )
+    left = 0 if everything else left_to_others(account=account, orders=Q())
     text = f"{unsent + asked} open orders: {unsent} canceled before they were sent, {asked} cancels on their way."
+    if left:
+        text += f" {left} orders of others at the broker were left alone."
     return outcome(request, "good", text, back="orders")

@@ -180,6 +180,19 @@ def test_cancel_all_counts_when_it_happens(desk: Account, visitor: Visitor) -> N
     assert "3 open orders: 3 canceled before they were sent" in response.content.decode()
 
 
+def test_cancel_all_says_what_it_leaves_to_others_and_takes_it_when_asked(desk: Account, visitor: Visitor) -> None:
+    make_order(desk, client_order_id="ours")
+    theirs = make_order(desk, client_order_id="theirs", quantity=D(3))
+    Order.objects.filter(pk=theirs.pk).update(origin="external")
+    page = visitor("trader").get(reverse("orders")).content.decode()
+    assert "Cancel all open (1)" in page
+    assert "1 of others at the broker stay" in page
+    response = visitor("trader").post(address("orders-cancel-all"), headers=HTMX)
+    assert "1 orders of others at the broker were left alone" in response.content.decode()
+    visitor("trader").post(address("orders-cancel-all") + "?everything=on", headers=HTMX)
+    assert set(Order.objects.values_list("status", flat=True)) == {OrderStatus.CANCELED}
+
+
 def test_the_breaker_is_tripped_and_reset(desk: Account, visitor: Visitor) -> None:
     visitor("trader").post(address("breaker-trip"), {"reason": REASON})
     assert breaker_status(desk.scope, WALL_NOW).state == BreakerState.TRIPPED

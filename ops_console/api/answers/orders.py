@@ -138,6 +138,7 @@ class CancelAllSerializer(Shape):
 
     canceled = serializers.IntegerField(help_text="Never sent, canceled here.")
     cancel_requested = serializers.IntegerField(help_text="At the broker, cancel under way.")
+    left_to_others = serializers.IntegerField(help_text="Open orders that are not ours and stay.")
     client_order_ids = serializers.ListField(child=serializers.CharField())
 
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from execution.models import Account, Order, Position
-from execution.services.cancels import cancel_open_orders, request_cancel
+from execution.services.cancels import cancel_open_orders, left_to_others, request_cancel
 from execution.services.orders import Judged, preview_orders, submit_order
 from execution.services.replaces import request_replace
 from execution.states import OPEN, TERMINAL, OrderStatus
@@ -65,6 +65,7 @@ LIST_FIELDS: dict[str, fields.Field] = {
 CANCEL_ALL_FIELDS: dict[str, fields.Field] = {
     "strategy": fields.strategy("Only orders of this strategy."),
     "symbol": fields.symbol(),
+    "everything": fields.boolean("Cancel orders that are not ours as well.", default=False),
     "reason": fields.reason(default=""),
 }
 CANCEL_FIELDS: dict[str, fields.Field] = {"reason": fields.reason(default="")}
@@ -149,7 +150,10 @@ class CancelAllView(ApiView):
     @documented(
         "orders_cancel_all",
         "Cancel every open order",
-        description="Of one strategy or symbol when given. Never refused by the kill switch.",
+        description=(
+            "Of one strategy or symbol when given. Never refused by the kill switch. Orders of others at the broker, "
+            "which the book has adopted, stay unless `everything` is true."
+        ),
         body=CANCEL_ALL_FIELDS,
         example={"strategy": "manual", "reason": "stale prices since the open"},
         answers={200: CancelAllSerializer},
@@ -169,9 +173,12 @@ class CancelAllView(ApiView):
             operator=caller_of(request).username,
             wall_now=now.wall_now,
             reason=values["reason"],
+            everything=values["everything"],
         )
+        left = 0 if values["everything"] else left_to_others(account=now.account, orders=matching)
         names = Order.objects.filter(pk__in=ids).order_by("pk").values_list("client_order_id", flat=True)
-        return Response({"canceled": unsent, "cancel_requested": requested, "client_order_ids": list(names)})
+        told = {"canceled": unsent, "cancel_requested": requested, "left_to_others": left}
+        return Response(told | {"client_order_ids": list(names)})
 
 
 class OrderView(ApiView):

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from execution.models import Account, Order
 from execution.selectors import open_orders
-from execution.services.cancels import cancel_open_orders
+from execution.services.cancels import cancel_open_orders, left_to_others
 from marketdata.clock import wall_now
 from ops_console.management.operator_command import (
     DONE,
@@ -20,6 +20,7 @@ from ops_console.management.operator_command import (
     confirmed,
     operating_system_user,
 )
+from risk.types import Origin
 
 
 class Command(OperatorCommand):
@@ -27,7 +28,8 @@ class Command(OperatorCommand):
 
     help = (
         "Cancel open orders. What was never sent is canceled at once; what the broker may hold is asked for and\n"
-        "canceled by the dispatcher. New orders may follow: to stop those too, engage the kill switch."
+        "canceled by the dispatcher. New orders may follow: to stop those too, engage the kill switch.\n"
+        "Orders of others at the broker, which the book has adopted, stay unless --everything is given."
     )
     examples = (
         ("", "show what is open, ask, cancel"),
@@ -44,6 +46,7 @@ class Command(OperatorCommand):
         parser.add_argument("--account", help="name of the account (default: the desk's)")
         parser.add_argument("--strategy", help="only orders of this strategy")
         parser.add_argument("--symbol", help="only orders in this symbol")
+        parser.add_argument("--everything", action="store_true", help="cancel orders that are not ours as well")
         parser.add_argument("--operator", help="who does it (default: the user of the operating system)")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--json", action="store_true", help="one JSON document instead of text; needs --yes")
@@ -58,9 +61,11 @@ class Command(OperatorCommand):
             wanted &= Q(strategy__name=options["strategy"])
         if options["symbol"]:
             wanted &= Q(instrument__symbol=options["symbol"].upper())
-        found = list(open_orders(account).filter(wanted))
+        everything = options["everything"]
+        found = [each for each in open_orders(account).filter(wanted) if everything or each.origin != Origin.EXTERNAL]
+        left = 0 if everything else left_to_others(account=account, orders=wanted)
         if not options["json"]:
-            self.say(_summary(account, found))
+            self.say(_summary(account, found) + (f"; {left} orders of others stay (--everything)" if left else ""))
         if found and not options["yes"] and not confirmed(f"Cancel {len(found)} orders?"):
             raise CommandError("nothing was canceled: not confirmed (--yes cancels without asking)")
         unsent, asked, _ids = cancel_open_orders(
@@ -69,9 +74,12 @@ class Command(OperatorCommand):
             operator=options["operator"] or operating_system_user(),
             wall_now=wall_now(),
             reason="cancel_all on the command line",
+            everything=everything,
         )
         if options["json"]:
-            self.say_json({"account": account.name, "canceled_unsent": unsent, "cancel_requested": asked})
+            self.say_json(
+                {"account": account.name, "canceled_unsent": unsent, "cancel_requested": asked, "left_to_others": left}
+            )
         elif found:
             self.say(f"canceled before they were sent: {unsent}; to be canceled at the broker: {asked}")
 

@@ -219,14 +219,24 @@ def test_a_cancel_passes_while_the_kill_switch_is_engaged(account: Account, trad
     make_order(account)
     engage_kill_switch(scope="strategy:manual", operator="ann", reason=REASON, source="api", wall_now=WALL_NOW)
     body = trader.post(f"{ORDERS}/cancel-all", {}, format="json").json()
-    assert body == {"canceled": 0, "cancel_requested": 0, "client_order_ids": []}
+    assert body == {"canceled": 0, "cancel_requested": 0, "left_to_others": 0, "client_order_ids": []}
 
 
 def test_cancel_all_cancels_what_matches_and_nothing_else(account: Account, trader: APIClient) -> None:
     made = make_order(account)
     assert trader.post(f"{ORDERS}/cancel-all", {"symbol": "IBM"}, format="json").json()["canceled"] == 0
     body = trader.post(f"{ORDERS}/cancel-all", {"strategy": "manual"}, format="json").json()
-    assert body == {"canceled": 1, "cancel_requested": 0, "client_order_ids": [made.client_order_id]}
+    told = {"canceled": 1, "cancel_requested": 0, "left_to_others": 0, "client_order_ids": [made.client_order_id]}
+    assert body == told
+
+
+def test_cancel_all_leaves_the_orders_of_others_unless_everything_is_to_go(account: Account, trader: APIClient) -> None:
+    made = make_order(account)
+    Order.objects.filter(pk=make_order(account, quantity=Decimal(3)).pk).update(origin="external")
+    body = trader.post(f"{ORDERS}/cancel-all", {}, format="json").json()
+    assert (body["client_order_ids"], body["left_to_others"]) == ([made.client_order_id], 1)
+    body = trader.post(f"{ORDERS}/cancel-all", {"everything": True}, format="json").json()
+    assert (body["canceled"], body["left_to_others"]) == (1, 0)
 
 
 def test_events_and_explanation_tell_the_whole_story(account: Account, trader: APIClient) -> None:

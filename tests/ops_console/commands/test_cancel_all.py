@@ -58,8 +58,18 @@ def test_filters(desk, filters, left):
 def test_scripts_get_the_counts(desk):
     assert run("cancel_all", "--json").code == 1
     document = run("cancel_all", "--json", "--yes").document
-    assert document == {"account": "paper", "canceled_unsent": 2, "cancel_requested": 0}
+    assert document == {"account": "paper", "canceled_unsent": 2, "cancel_requested": 0, "left_to_others": 0}
     assert run("cancel_all").out == "paper: nothing is open\n"
+
+
+def test_orders_of_others_stay_unless_everything_is_to_go(desk):
+    Order.objects.filter(instrument__symbol="MSFT").update(origin="external")
+    outcome = run("cancel_all", "--yes")
+    assert "paper: 1 open orders over 1,000.00 in AAPL; 1 orders of others stay (--everything)" in outcome.out
+    assert open_symbols() == {"MSFT"}
+    assert run("cancel_all", "--json", "--yes").document["left_to_others"] == 1
+    assert run("cancel_all", "--everything", "--yes").code == 0
+    assert open_symbols() == set()
 
 
 def test_unknown_account(desk):
