@@ -41,6 +41,7 @@ class Watch:
                 beat(name=name, wall_now=self.now)
             if self.man.look(account=self.account, broker_of=lambda _: self.broker, wall_now=self.now):
                 self.stops.append(self.now)
+            self.man.rest(self.now)
 
     @property
     def stopped(self) -> bool:
@@ -171,6 +172,31 @@ def test_a_broker_that_is_away_does_not_undo_the_stop(watch: Watch, monkeypatch:
 
     monkeypatch.setattr(watch.broker, "cancel", away)
     watch.run(40, "clock")
+    assert watch.stopped
+
+
+def test_a_broker_that_is_slow_is_no_sleep_of_ours(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent(watch)
+    watch.run(2, *everybody())
+    asked: list[str] = []
+
+    def away(**fields: Any) -> None:
+        asked.append(fields["client_order_id"])
+        watch.now += ASLEEP
+        raise BrokerUnreachable("nobody answers")
+
+    monkeypatch.setattr(watch.broker, "cancel", away)
+    watch.run(30, "clock")
+    watch.run(6, "clock")
+    assert len(asked) == 6
+
+
+def test_a_sign_of_life_from_the_future_is_none(watch: Watch) -> None:
+    sent(watch)
+    watch.run(2, *everybody())
+    beat(name="dispatcher", wall_now=watch.now + timedelta(hours=1))
+    watch.now -= timedelta(minutes=5)
+    watch.run(125, "clock")
     assert watch.stopped
 
 

@@ -33,6 +33,8 @@ OPERATOR = "watchdog"
 SILENT = "process_silent"
 ASLEEP = timedelta(seconds=10)
 """Wall time between two looks after which this process has slept itself, and knows nothing of the others."""
+AHEAD = timedelta(seconds=5)
+"""A sign of life further ahead of us is of a clock that has been put back since, and says nothing."""
 
 
 @dataclass(slots=True)
@@ -48,6 +50,8 @@ class DeadMan:
     silent: tuple[str, ...] = ()
     told: set[str] = field(default_factory=set)
     well: set[str] = field(default_factory=set)
+    has_asked: bool = False
+    """The newest look has asked the broker, which may take longer than a sleep."""
 
     def look(self, *, account: Account, broker_of: Callable[[Account], Broker], wall_now: datetime) -> bool:
         """Look at the signs of life; tell whether trading was stopped now.
@@ -59,9 +63,18 @@ class DeadMan:
         self._hear(wall_now)
         self.silent = tuple(name for name in ESSENTIAL if self._is_silent(name, wall_now))
         stopped = bool(self.silent) and self._stop(account, wall_now)
-        if "dispatcher" in self.silent and _is_stopped(account):
+        self.has_asked = "dispatcher" in self.silent and _is_stopped(account)
+        if self.has_asked:
             self._cancel(account, broker_of(account), wall_now)
         return stopped
+
+    def rest(self, wall_now: datetime) -> None:
+        """Note when a look was over: time that the broker has taken was no sleep, and the next look knows what it knew.
+
+        Without it a broker that hangs would end the cancels that are sent from here for `first_patience`.
+        """
+        if self.has_asked and self.looked_at is not None:
+            self.looked_at = max(self.looked_at, wall_now)
 
     def _hear(self, wall_now: datetime) -> None:
         if self.looked_at is not None and not timedelta() <= wall_now - self.looked_at < ASLEEP:
@@ -71,7 +84,7 @@ class DeadMan:
         self.looked_at = wall_now
         beats = dict(Heartbeat.objects.values_list("name", "at"))
         for name, process in watched_here().items():
-            if beats.get(name, self.since) > self.since:
+            if self.since < beats.get(name, self.since) <= wall_now + AHEAD:
                 self.heard[name] = beats[name]
             self._tell(name, timedelta(seconds=process.dead_seconds), wall_now)
 

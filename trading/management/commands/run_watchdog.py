@@ -41,6 +41,8 @@ class Command(WorkerCommand):
             self.man.look(account=account, broker_of=broker_for, wall_now=wall_now())
         except BrokerError as error:
             log.warning("watchdog_cancels_not_sent", account=account.name, reason=error.reason)
+        finally:
+            self.man.rest(wall_now())
 
     def detail(self) -> dict[str, Any]:
         """Tell who is silent."""
