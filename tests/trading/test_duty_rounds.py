@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import OperationalError
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 
 from execution.models import Account
 from risk.models import Alert
@@ -64,6 +65,25 @@ def test_a_database_that_is_away_ends_the_round(account: Account) -> None:
     with pytest.raises(OperationalError):
         rounds.perform(account, WALL_NOW)
     assert not other.at
+
+
+@pytest.mark.parametrize("cause", [DeadlockDetected, LockNotAvailable, QueryCanceled])
+def test_a_deadlock_of_one_duty_spares_the_others(account: Account, cause: type[Exception]) -> None:
+    stuck, other = Work(), Work()
+    stuck.failure = OperationalError("it was in the way")
+    stuck.failure.__cause__ = cause("it was in the way")
+    DutyRounds([Duty("stuck", SECOND, stuck), Duty("other", SECOND, other)]).perform(account, WALL_NOW)
+    assert other.at == [WALL_NOW]
+    assert Alert.objects.get(code="clock_duty_failed").subject == "stuck"
+
+
+def test_what_an_earlier_clock_told_is_resolved_by_the_next(account: Account) -> None:
+    work = Work()
+    work.failure = ZeroDivisionError("no price")
+    DutyRounds([Duty("work", SECOND, work)]).perform(account, WALL_NOW)
+    work.failure = None
+    DutyRounds([Duty("work", SECOND, work)]).perform(account, WALL_NOW + SECOND)
+    assert Alert.objects.get().state == "resolved"
 
 
 def test_a_clock_that_was_put_back_keeps_nothing_waiting(account: Account) -> None:

@@ -59,6 +59,20 @@ def test_a_sign_of_life_is_enough_and_resolves_the_alert(tmp_path: Path, worker:
         assert not watch.check(WALL_NOW + second * SECOND)
 
 
+def test_what_an_earlier_clock_told_is_resolved_by_the_next(tmp_path: Path) -> None:
+    silence(WorkerWatch(since=WALL_NOW, state_file=tmp_path / "none.json"), 61)
+    beat(name="worker", wall_now=WALL_NOW + 70 * SECOND)
+    later = WorkerWatch(since=WALL_NOW + 65 * SECOND, state_file=tmp_path / "none.json")
+    later.check(WALL_NOW + 70 * SECOND)
+    assert Alert.objects.get().state == "resolved"
+
+
+def test_a_sign_of_life_from_the_future_is_none(tmp_path: Path, worker: subprocess.Popen[bytes]) -> None:
+    watch = WorkerWatch(since=WALL_NOW, state_file=state_file(tmp_path, worker.pid))
+    beat(name="worker", wall_now=WALL_NOW + timedelta(hours=1))
+    assert silence(watch, 61) == [61]
+
+
 def test_a_worker_that_was_just_started_is_left_alone(tmp_path: Path, worker: subprocess.Popen[bytes]) -> None:
     started = (WALL_NOW + 30 * SECOND).timestamp()
     watch = WorkerWatch(since=WALL_NOW, state_file=state_file(tmp_path, worker.pid, since=started))

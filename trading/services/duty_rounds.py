@@ -13,6 +13,8 @@ from trading.duties import Duty
 
 log = structlog.get_logger(__name__)
 FAILED = "clock_duty_failed"
+OF_ONE_STATEMENT = frozenset({"40001", "40P01", "55P03", "57014"})
+"""What a database says that is there: serialisation failure, deadlock, lock not available, statement canceled."""
 
 
 class DutyRounds:
@@ -21,6 +23,7 @@ class DutyRounds:
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = duties
         self._done_at: dict[str, datetime] = {}
+        self._well: set[str] = set()
         self.failing: dict[str, str] = {}
         """By the name of the duty: what went wrong the last time."""
 
@@ -39,13 +42,30 @@ class DutyRounds:
     def _perform(self, duty: Duty, account: Account, wall_now: datetime) -> None:
         try:
             duty.perform(account, wall_now)
-        except (OperationalError, InterfaceError):
-            raise
         except Exception as error:  # each duty is a loop of its own: whatever it was, the others go on
+            if _is_away(error):
+                raise
             log.exception("clock_duty_failed", duty=duty.name)
-            self.failing[duty.name] = f"{type(error).__name__}: {error}"[:200]
-            message = f"the clock's duty {duty.name} failed: {self.failing[duty.name]}"
-            raise_alert(code=FAILED, subject=duty.name, severity=AlertSeverity.CRITICAL, message=message, now=wall_now)
+            self._failed(duty.name, error, wall_now)
         else:
-            if self.failing.pop(duty.name, None):
-                resolve_alert(code=FAILED, subject=duty.name, now=wall_now)
+            self._went_well(duty.name, wall_now)
+
+    def _failed(self, name: str, error: Exception, wall_now: datetime) -> None:
+        self._well.discard(name)
+        self.failing[name] = f"{type(error).__name__}: {error}"[:200]
+        message = f"the clock's duty {name} failed: {self.failing[name]}"
+        raise_alert(code=FAILED, subject=name, severity=AlertSeverity.CRITICAL, message=message, now=wall_now)
+
+    def _went_well(self, name: str, wall_now: datetime) -> None:
+        if name in self._well:
+            return
+        self.failing.pop(name, None)
+        resolve_alert(code=FAILED, subject=name, now=wall_now)  # perhaps an earlier clock's
+        self._well.add(name)
+
+
+def _is_away(error: Exception) -> bool:
+    """Tell whether the database cannot be worked with; a deadlock or a lock that is held is one duty's trouble."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return getattr(error.__cause__, "sqlstate", None) not in OF_ONE_STATEMENT

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 SILENCE = timedelta(seconds=60)
 """Wall time; the worker is asked every ten seconds, and a task may take it thirty."""
+AHEAD = timedelta(seconds=5)
+"""A sign of life further ahead of us is of a clock that has been put back since, and says nothing."""
 HUNG = "worker_hangs"
 
 
@@ -30,7 +32,7 @@ class WorkerWatch:
         self._since = since
         self._looked_at = since
         self._state_file = state_file
-        self._told = False
+        self._is_well = False
 
     def check(self, wall_now: datetime) -> bool:
         """End the worker when it was silent for too long; tell whether it was ended now.
@@ -42,21 +44,21 @@ class WorkerWatch:
             self._since = wall_now
         self._looked_at = wall_now
         beat = Heartbeat.objects.filter(name=WORKER).values_list("at", flat=True).first()
-        if beat is not None and beat > self._since:
+        if beat is not None and self._since < beat <= wall_now + AHEAD:
             self._since = beat
-            self._recovered(wall_now)
+            self._heard(wall_now)
         if wall_now - self._since <= SILENCE:
             return False
         return self._end(wall_now)
 
-    def _recovered(self, wall_now: datetime) -> None:
-        if self._told:
-            self._told = False
-            resolve_alert(code=HUNG, subject=WORKER, now=wall_now)
+    def _heard(self, wall_now: datetime) -> None:
+        if not self._is_well:
+            self._is_well = True
+            resolve_alert(code=HUNG, subject=WORKER, now=wall_now)  # perhaps an earlier clock's
 
     def _end(self, wall_now: datetime) -> bool:
         silent = int((wall_now - self._since).total_seconds())
-        self._since, self._told = wall_now, True
+        self._since, self._is_well = wall_now, False
         child = running_child(self._state_file, WORKER)
         if child is None:
             done = "there is no supervisor here to start it again: whoever runs it must"
