@@ -17,6 +17,7 @@ SOAK := tests/faults/test_lost_answers.py tests/faults/test_slicing_races.py tes
 SOAK += tests/faults/test_processes_killed.py
 SOAK += tests/faults/test_same_order_over_sockets.py tests/faults/test_limit_races.py tests/faults/test_database_restarts.py
 SOAK += tests/faults/test_redis_away.py tests/faults/test_held_locks.py tests/faults/test_stop_at_full_speed.py
+SOAK += tests/faults/test_stream_failures.py tests/simulator/test_any_order.py
 
 export PYTHONUNBUFFERED := 1
 

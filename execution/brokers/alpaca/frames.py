@@ -94,9 +94,10 @@ class FrameKeeper:
     async def _store(self, frames: list[Frame]) -> None:
         read = [read_frame(frame, received_at=self.wall()) for frame in frames]
         updates = [update for update in read if update is not None]
+        # Also what we cannot store was told: it is not the stream that is mute then.
+        self.listener.stream_told([update.message.key for update in updates if update.message.kind])
         taken = await self.book.call(take_updates, account_id=self.account_id, updates=updates, wall_now=self.wall())
         self.counts["messages"] += len(taken.rows)
-        self.listener.stream_told([update.message.key for update in updates if update.message.kind])
         if taken.incomplete:
             self.ask_rest()
 
