@@ -33,7 +33,7 @@ class DispatchReport:
     """What one round of the dispatcher did; counts of orders.
 
     `sent` are those the broker was asked to take: it answered them as accepted or rejected, could not be reached
-    (`unsent`: they wait again), or left the question open (`unknown`).
+    (`unsent`: they wait again), or left the question open (`unknown`). `held_back` were claimed and not tried.
     """
 
     sent: int = 0
@@ -41,6 +41,7 @@ class DispatchReport:
     rejected: int = 0
     unsent: int = 0
     unknown: int = 0
+    held_back: int = 0
     denied: int = 0
     expired: int = 0
     cancels_sent: int = 0
@@ -49,7 +50,8 @@ class DispatchReport:
     @property
     def did_something(self) -> bool:
         """Whether another round is worth starting at once; a broker that is away is asked again later."""
-        return any((self.accepted, self.rejected, self.denied, self.expired, self.cancels_sent, self.dry_run))
+        done = (self.accepted, self.rejected, self.denied, self.expired, self.cancels_sent, self.dry_run)
+        return any((*done, self.held_back))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ All money is `Decimal` in account currency, quantities are shares, times are awa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -251,6 +251,13 @@ class BrokerUnreachable(BrokerUnavailable):
     """Nobody answers, or no more requests are allowed: whatever is asked next would fail as well."""
 
 
+class BrokerHeldBack(BrokerUnavailable):
+    """It was not tried: the orders before it met trouble, or it may not leave any more."""
+
+    def __init__(self, client_order_id: str) -> None:
+        super().__init__(f"order {client_order_id} was claimed and held back: it looks again", code="held_back")
+
+
 class BrokerOutcomeUnknown(BrokerError):
     """The request may have taken effect: ask by client_order_id, never send again blindly."""
 
@@ -261,6 +268,21 @@ class BrokerNotConfigured(BrokerUnavailable):
 
 class WrongAccount(BrokerUnavailable):
     """Who answers is not the account that was met first, or not one of the account's mode: nothing may be sent."""
+
+
+MaySend = Callable[[str], bool]
+"""Tells whether the order with this client_order_id may still leave."""
+
+
+def goes_on(answers: Iterable[BrokerOrder | BrokerError], client_order_id: str, may_send: MaySend | None) -> bool:
+    """Tell whether the next order of a batch is sent: while all before it were taken and somebody lets it.
+
+    One that was itself held back is no trouble for the next.
+    """
+    if may_send is None:
+        return True
+    taken = all(isinstance(answer, BrokerOrder | BrokerHeldBack) for answer in answers)
+    return taken and may_send(client_order_id)
 
 
 class Broker(Protocol):
@@ -285,7 +307,7 @@ class Broker(Protocol):
     def submit_batch_size(self) -> int:
         """Return how many orders may be claimed at once.
 
-        Few where each costs a round trip that may hang: kill switch and cancels are looked at between two claims.
+        Few where each costs a round trip that may hang: what is told meanwhile is booked between two claims.
         """
         ...
 
@@ -303,10 +325,14 @@ class Broker(Protocol):
         """
         ...
 
-    def submit_many(self, requests: Sequence[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
+    def submit_many(
+        self, requests: Sequence[OrderRequest], *, at: datetime, may_send: MaySend | None = None
+    ) -> list[BrokerOrder | BrokerError]:
         """Send orders in as few round trips as the broker allows; one answer per request, in their order.
 
-        An order's failure is returned, not raised, and does not touch its neighbours.
+        An order's failure is returned, not raised, and does not touch its neighbours. Where each order is a round trip
+        of its own, `may_send` is asked right before each; those that it holds back, and when it was given all after one
+        that was not taken, are answered with `BrokerHeldBack`.
         """
         ...
 

@@ -14,6 +14,7 @@ from execution.brokers.base import (
     BrokerPosition,
     BrokerRejected,
     BrokerReport,
+    MaySend,
     OrderNotFound,
     OrderRequest,
     ReplaceRequest,
@@ -41,7 +42,9 @@ class DryRunBroker:
         """
         raise refusal()
 
-    def submit_many(self, requests: Sequence[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
+    def submit_many(
+        self, requests: Sequence[OrderRequest], *, at: datetime, may_send: MaySend | None = None
+    ) -> list[BrokerOrder | BrokerError]:
         """Refuse each."""
         return [refusal() for _ in requests]
 

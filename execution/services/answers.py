@@ -10,6 +10,7 @@ from django.db.models import Q
 from execution.brokers.base import (
     Broker,
     BrokerError,
+    BrokerHeldBack,
     BrokerOrder,
     BrokerOutcomeUnknown,
     BrokerRejected,
@@ -45,7 +46,7 @@ def record_answers(
     Locks: orders, positions.
     """
     settled = [_adopt_duplicate(broker, order, answer) for order, answer in zip(orders, answers, strict=True)]
-    counts = {"accepted": 0, "rejected": 0, "unsent": 0, "unknown": 0}
+    counts = {"accepted": 0, "rejected": 0, "unsent": 0, "unknown": 0, "held_back": 0}
     with transaction.atomic():
         wanted = Q(pk__in=successors.with_originals(orders))
         if legs.has_group(orders):
@@ -57,7 +58,7 @@ def record_answers(
             counts[record_answer(journal, order, answer)] += 1
             pairs.follow_cancel(order)
             pairs.settle(order)
-        failed = [answer for answer in settled if isinstance(answer, BrokerUnavailable | BrokerOutcomeUnknown)]
+        failed = [answer for answer in settled if isinstance(answer, BrokerError) and _is_trouble(answer)]
         if failed:
             note_errors(orders[0].account_id, failed, wall_now=wall_now)
         crashpoint(Point.ANSWERS_BEFORE_SAVE)
@@ -92,7 +93,7 @@ def own_or_duplicate(order: Order, found: BrokerOrder) -> BrokerOrder | Duplicat
 
 
 def record_answer(journal: Journal, order: Order, answer: BrokerOrder | BrokerError) -> str:
-    """Store one answer on a locked order; returns accepted, rejected, unsent or unknown."""
+    """Store one answer on a locked order; returns accepted, rejected, unsent, held_back or unknown."""
     if isinstance(answer, BrokerOrder):
         learn_broker_id(journal, order, answer.broker_order_id)
         if answer.legs:
@@ -103,17 +104,29 @@ def record_answer(journal: Journal, order: Order, answer: BrokerOrder | BrokerEr
         return "accepted"
     if order.broker_order_id or order.status not in UNANSWERED:
         return "accepted"  # a report was faster, and a fact is stronger than an answer
+    if isinstance(answer, BrokerHeldBack):
+        _wait_again(journal, order, answer)
+        return "held_back"
     order.error_code, order.error_message = (answer.code or type(answer).__name__)[:CODE_LENGTH], answer.reason
-    detail = {"reason": answer.reason}
     if isinstance(answer, BrokerRejected):
-        journal.step(order, OrderStatus.REJECTED, source=BROKER, detail=detail)
+        journal.step(order, OrderStatus.REJECTED, source=BROKER, detail={"reason": answer.reason})
         return "rejected"
     if isinstance(answer, BrokerUnavailable):
-        # Nothing was sent: the order waits again and passes the second look again, unless it is wanted no longer.
-        wanted = order.status == OrderStatus.SUBMITTED
-        after = OrderStatus.PENDING if wanted else OrderStatus.CANCELED
-        journal.step(order, after, source=DISPATCH, actor=ACTOR, detail=detail)
+        _wait_again(journal, order, answer)
         return "unsent"
     journal.touch(order)
     log.warning("order_outcome_unknown", order_id=order.pk, reason=answer.reason)
     return "unknown"
+
+
+def _wait_again(journal: Journal, order: Order, answer: BrokerUnavailable) -> None:
+    """Let an order that was not sent pass the second look again, unless it is wanted no longer."""
+    wanted = order.status == OrderStatus.SUBMITTED
+    after = OrderStatus.PENDING if wanted else OrderStatus.CANCELED
+    journal.step(order, after, source=DISPATCH, actor=ACTOR, detail={"reason": answer.reason})
+
+
+def _is_trouble(answer: BrokerError) -> bool:
+    """Tell whether an answer speaks against the broker or the line to it; being held back is our own doing."""
+    held_back = isinstance(answer, BrokerHeldBack)
+    return isinstance(answer, BrokerUnavailable | BrokerOutcomeUnknown) and not held_back

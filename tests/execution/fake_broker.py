@@ -11,16 +11,19 @@ from execution.brokers.base import (
     BrokerAccount,
     BrokerActivity,
     BrokerError,
+    BrokerHeldBack,
     BrokerOrder,
     BrokerPosition,
     BrokerReport,
     BrokerUnavailable,
     DuplicateClientOrderId,
+    MaySend,
     OrderNotCancelable,
     OrderNotFound,
     OrderNotReplaceable,
     OrderRequest,
     ReplaceRequest,
+    goes_on,
 )
 from tests.factories import MARKET_AT
 
@@ -96,11 +99,16 @@ class FakeBroker:
             self.after_submit(request)
         return taken
 
-    def submit_many(self, requests: Sequence[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
+    def submit_many(
+        self, requests: Sequence[OrderRequest], *, at: datetime, may_send: MaySend | None = None
+    ) -> list[BrokerOrder | BrokerError]:
         if self.before_batch is not None:
             self.before_batch()
         answers: list[BrokerOrder | BrokerError] = []
         for request in requests:
+            if not goes_on(answers, request.client_order_id, may_send):
+                answers.append(BrokerHeldBack(request.client_order_id))
+                continue
             try:
                 answers.append(self.submit(request, at=at))
             except BrokerError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from execution.brokers.alpaca.assets import Asset, read_asset, read_assets, why_no_short_sales
+from execution.brokers.alpaca.budget import Purpose
 from execution.brokers.alpaca.clock import BrokerClock, read_clock
 from execution.brokers.alpaca.failures import NOT_UNIQUE, unreadable
 from execution.brokers.alpaca.line import Line
@@ -18,17 +19,20 @@ from execution.brokers.alpaca.words import FINAL, amount, objects, order_body, r
 from execution.brokers.base import (
     BrokerAccount,
     BrokerError,
+    BrokerHeldBack,
     BrokerOrder,
     BrokerPosition,
     BrokerRejected,
     BrokerReport,
     BrokerUnavailable,
     DuplicateClientOrderId,
+    MaySend,
     OrderNotCancelable,
     OrderNotFound,
     OrderNotReplaceable,
     OrderRequest,
     ReplaceRequest,
+    goes_on,
 )
 
 BY_CLIENT_ID = "/orders:by_client_order_id"
@@ -42,7 +46,6 @@ class AlpacaBroker(AlpacaLooks):
     """One account; `line` is shared with everything else in the process that uses the same keys."""
 
     is_dry_run = False
-    submit_batch_size = 1
 
     def __init__(
         self, line: Line, *, reports: Callable[[int, int], list[BrokerReport]], tell: Tell | None = None
@@ -67,6 +70,11 @@ class AlpacaBroker(AlpacaLooks):
         return UNSEEN_SECONDS + 1 + submit // timedelta(seconds=1)
 
     @property
+    def submit_batch_size(self) -> int:
+        """Return how many orders leave in a moment, as long as they take now, and no more than this minute may send."""
+        return max(1, min(self.line.pace.size, self.line.budget.room(Purpose.NEW_RISK)))
+
+    @property
     def pause_seconds(self) -> Decimal:
         """Return how long the rate budget or the back-off wants new orders to wait."""
         return self.line.budget.pause_seconds()
@@ -79,10 +87,15 @@ class AlpacaBroker(AlpacaLooks):
         except BrokerRejected as refusal:
             raise _duplicate_or(refusal, request.client_order_id) from None
 
-    def submit_many(self, requests: Sequence[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
+    def submit_many(
+        self, requests: Sequence[OrderRequest], *, at: datetime, may_send: MaySend | None = None
+    ) -> list[BrokerOrder | BrokerError]:
         """Send orders one by one: Alpaca takes no batches."""
         answers: list[BrokerOrder | BrokerError] = []
         for request in requests:
+            if not goes_on(answers, request.client_order_id, may_send):
+                answers.append(BrokerHeldBack(request.client_order_id))
+                continue
             try:
                 answers.append(self.submit(request, at=at))
             except BrokerError as failure:

@@ -87,6 +87,12 @@ class Budget:
             until = max(self._paused_until, self._resets_at if empty else 0)
             return Decimal(max(0, until - self._now())) / SECOND
 
+    def room(self, purpose: Purpose) -> int:
+        """Return how many requests of the purpose the window still takes."""
+        with self._lock:
+            self._renew()
+            return max(0, self._left - self._reserve(purpose))
+
     def _reserve(self, purpose: Purpose) -> int:
         return self.limit * purpose.value // 100
 

@@ -13,6 +13,7 @@ from requests import Response
 from execution.brokers.alpaca.budget import Budget, Purpose
 from execution.brokers.alpaca.configuration import AlpacaConfiguration
 from execution.brokers.alpaca.failures import TRANSPORT, no_answer, read_failure, refusal_of, write_failure
+from execution.brokers.alpaca.pace import Pace
 from execution.brokers.alpaca.session import BoundedSession
 from execution.brokers.alpaca_modes import KEYS_REFUSED
 from execution.brokers.base import (
@@ -37,6 +38,7 @@ class Line:
     def __init__(self, configuration: AlpacaConfiguration, *, budget: Budget | None = None) -> None:
         self.configuration = configuration
         self.budget = budget or Budget()
+        self.pace = Pace()
         self._client = TradingClient(
             configuration.key_id,
             configuration.secret_key,
@@ -82,20 +84,25 @@ class Line:
     def write(self, method: str, path: str, body: Mapping[str, Any], *, read: Callable[[Any], Answer]) -> Answer:
         """Send what opens or changes an order, once, and return what `read` makes of the answer.
 
-        A failure, also of `read`, makes new orders wait; any answer that is understood ends the waiting.
+        A failure, also of `read`, makes new orders wait; any answer that is understood ends the waiting. Both, and how
+        long it took, say how many go at once.
         :raises BrokerRejected: refused for good
         :raises BrokerUnavailable: nothing was sent, or the API refused before looking at it
         :raises BrokerOutcomeUnknown: it may have taken effect
         """
+        began = self.pace.now()
         try:
             answer = read(self._send(method, path, body, Purpose.NEW_RISK, writes=True))
         except BrokerRejected:
             self.budget.succeeded()
+            self.pace.stumbled()
             raise
         except (BrokerUnavailable, BrokerOutcomeUnknown) as failure:
             self.budget.failed(for_long=failure.code == "keys_refused")
+            self.pace.stumbled()
             raise
         self.budget.succeeded()
+        self.pace.took(self.pace.now() - began)
         return answer
 
     def set(self, path: str, body: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from execution.brokers.base import (
     BrokerPosition,
     BrokerReport,
     BrokerUnavailable,
+    MaySend,
     OrderNotCancelable,
     OrderNotFound,
     OrderRequest,
@@ -68,7 +69,9 @@ class PaperBroker:
             raise answer
         return answer
 
-    def submit_many(self, requests: Sequence[OrderRequest], *, at: datetime) -> list[BrokerOrder | BrokerError]:
+    def submit_many(
+        self, requests: Sequence[OrderRequest], *, at: datetime, may_send: MaySend | None = None
+    ) -> list[BrokerOrder | BrokerError]:
         """Take orders in, in one transaction; one answer per request. Locks: the venue."""
         if not requests:
             return []
