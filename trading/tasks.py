@@ -18,7 +18,7 @@ from execution.reconciliation.runs import reconcile as compare
 from execution.services.corporate_actions import apply_corporate_actions
 from execution.services.reports import apply_reports
 from execution.services.sessions import close_session
-from execution.services.slices import due_parents, forget_asking, work_parent
+from execution.services.slices import work_parents
 from marketdata.clock import wall_now
 from marketdata.types import FeedKind
 from trading.errors import RunBusyError
@@ -84,11 +84,7 @@ def read_assets(account_id: int) -> str:
 
 def send_slices(account_id: int) -> str:
     """Work the parent orders that have something to be done; what is still to be done then is asked for anew."""
-    account = _account(account_id)
-    parents = due_parents(account, wall_now())
-    sent = sum(work_parent(parent_id=parent_id, wall_now=wall_now()) for parent_id in parents)
-    forget_asking(parents)
-    return f"{sent} slices sent"
+    return f"{work_parents(account=_account(account_id), now=wall_now)} slices sent"
 
 
 def reconcile(account_id: int) -> str:

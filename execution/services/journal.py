@@ -21,6 +21,7 @@ from execution.errors import IllegalTransition
 from execution.models import Account, CashEntry, Fill, Order, OrderEvent, Position
 from execution.services.broker_faults import note_rejects
 from execution.services.bulk import write_back
+from execution.services.overfills import tell_late_fills
 from execution.services.refusals import note_refusal
 from execution.signals import orders_changed, positions_changed
 from execution.states import OPEN, OrderStatus, may_follow
@@ -183,6 +184,7 @@ class Journal:
         write_back(positions, POSITION_FIELDS)
         OrderEvent.objects.bulk_create(self.events)
         note_rejects(self.events, wall_now=self.wall_now)
+        tell_late_fills(self.events, wall_now=self.wall_now)
         Fill.objects.bulk_create(self.fills)
         CashEntry.objects.bulk_create(self.cash)
         self._announce(orders, positions)

@@ -40,7 +40,7 @@ def go(line: Line, at: datetime) -> None:
 
 def rounds(line: Line, count: int = 3) -> None:
     for _ in range(count):
-        work_parents(account=line.account, wall_now=line.wall)
+        work_parents(account=line.account, now=lambda: line.wall)
         line.emulator.advance(1)
         line.round()
 

@@ -24,7 +24,7 @@ def with_a_slice_sent(desk: Account) -> ParentOrder:
     due = parent.slices.order_by("due_at")[0].due_at
     set_market_time(feed=desk.feed, at=due)
     make_quote(desk.feed, at=due)
-    assert work_parents(account=Account.objects.select_related("feed").get(pk=desk.pk), wall_now=WALL_NOW) == 1
+    assert work_parents(account=Account.objects.select_related("feed").get(pk=desk.pk), now=lambda: WALL_NOW) == 1
     return parent
 
 

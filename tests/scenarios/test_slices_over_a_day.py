@@ -56,7 +56,7 @@ def minutes(desk: Desk, after: datetime, until: datetime, each: timedelta = MINU
         store_quotes(feed=desk.account.feed, quotes=quotes, wall_now=WALL_NOW)
         advance(desk, ticks(desk.provider, quotes, after=before, until=at), WALL_NOW)
         account = Account.objects.select_related("feed").get(pk=desk.account.pk)
-        work_parents(account=account, wall_now=WALL_NOW)
+        work_parents(account=account, now=lambda: WALL_NOW)
         dispatch_all(desk, WALL_NOW)
         apply_reports(account=desk.account, broker=desk.broker, wall_now=WALL_NOW)
         yield at

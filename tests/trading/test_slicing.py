@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django_q.models import OrmQ
 from pytest_django import DjangoAssertNumQueries
 
-from execution.models import Order
+from execution.models import Order, ParentOrder
 from tests.execution.slicing.desk import SlicingDesk, next_due
+from tests.factories import allow_bursts
+from tests.risk.threads import in_another_transaction
 from trading import tasks
 from trading.services.slicing import ASK_AGAIN_AFTER, ask_for_slices
 
@@ -53,3 +56,22 @@ def test_asking_costs_one_query_when_nothing_is_due(django_assert_num_queries: D
     desk.parent()
     with django_assert_num_queries(3):  # its own two savepoints count inside a test
         ask_for_slices(desk.account, desk.wall)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_clock_waits_for_no_parent_that_somebody_holds() -> None:
+    desk = SlicingDesk()
+    allow_bursts()
+    held, free = desk.parent(client_order_id="held"), desk.parent(client_order_id="free")
+    desk.go(max(due for due in (next_due(held), next_due(free)) if due is not None))
+    with in_another_transaction(lambda: ParentOrder.objects.select_for_update(no_key=True).get(pk=held.pk)):
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+        ask_for_slices(desk.account, desk.wall)
+        assert asked() == ["send_slices"]
+        asked_of = dict(ParentOrder.objects.values_list("client_order_id", "asked_at"))
+        assert asked_of == {"held": None, "free": desk.wall}
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+    ask_for_slices(desk.account, desk.wall)
+    assert asked() == ["send_slices"] * 2

@@ -1,9 +1,10 @@
 """Orders that are worked in slices: made, worked, paused, resumed, canceled."""
 
 from execution.services.slices.creation import ParentResult, Preview, create_parent, preview_parent
+from execution.services.slices.history import free_parents
 from execution.services.slices.steering import cancel_parent, pause_parent, pause_parents, resume_parent
 from execution.services.slices.wish import ParentWish
-from execution.services.slices.working import due_parents, forget_asking, work_parent, work_parents
+from execution.services.slices.working import work_parent, work_parents
 
 __all__ = [
     "ParentResult",
@@ -11,8 +12,7 @@ __all__ = [
     "Preview",
     "cancel_parent",
     "create_parent",
-    "due_parents",
-    "forget_asking",
+    "free_parents",
     "pause_parent",
     "pause_parents",
     "preview_parent",

@@ -7,15 +7,13 @@ from django.db import transaction
 
 from execution.models import Order, ParentOrder, Slice
 from execution.parent_orders import progress
+from execution.services.overfills import tell_overfill
 from execution.services.slices.children import STOPPING
 from execution.services.slices.history import LONGEST_REASON, lock_parent, step
 from execution.slicing.states import ParentStatus, ParentStep, SliceStatus
 from execution.states import OPEN, TERMINAL, OrderStatus
-from risk.services.alerts import raise_alert
-from risk.states import AlertSeverity
 
 UNFILLED = "the window is over, and no slice may grow beyond its limits to catch up"
-OVERFILLED = "parent_overfilled"
 
 
 def end_if_over(parent_id: int, *, wall_now: datetime) -> None:
@@ -82,7 +80,7 @@ def settle(parent: ParentOrder, *, market_at: datetime, wall_now: datetime) -> s
         )
         if order.error_code in STOPPING:
             stop = reason
-    _tell_overfill(parent, wall_now)
+    tell_overfill(parent, wall_now=wall_now)
     return stop
 
 
@@ -96,16 +94,3 @@ def adopt(parent: ParentOrder) -> None:
 
 def _rest(order: Order) -> Decimal:
     return Decimal(0) if order.status == OrderStatus.DRY_RUN else order.quantity - order.filled_quantity
-
-
-def _tell_overfill(parent: ParentOrder, wall_now: datetime) -> None:
-    filled = progress(parent).filled
-    if filled <= parent.quantity:
-        return
-    raise_alert(
-        code=OVERFILLED,
-        subject=f"account:{parent.account.name} order:{parent.client_order_id}",
-        severity=AlertSeverity.CRITICAL,
-        message=f"{filled.normalize():f} shares have filled of an order for {parent.quantity.normalize():f}",
-        now=wall_now,
-    )

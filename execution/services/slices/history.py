@@ -1,11 +1,12 @@
 """The one place where a parent order changes its status: checked against the table, with its event."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from execution.errors import IllegalTransition
 from execution.models import ParentEvent, ParentOrder, Slice
+from execution.services.slices.failures import resolve_failure
 from execution.slicing.states import PARENT_OVER, ParentStatus, ParentStep, SliceStatus, may_become
 
 LONGEST_REASON = 500
@@ -39,6 +40,7 @@ def step(
         parent.closed_at = wall_now
         unsent = Slice.objects.filter(parent=parent, status=SliceStatus.PLANNED)
         unsent.update(status=SliceStatus.SKIPPED, reason=f"the order is {after}")
+        resolve_failure(parent, wall_now=wall_now)
     parent.save(update_fields=["status", "reason", "closed_at", "plan"])
     told = dict(detail or {}) | ({"reason": parent.reason} if reason else {})
     ParentEvent.objects.create(
@@ -57,3 +59,9 @@ def lock_parent(parent_id: int) -> ParentOrder:
     """Return the parent with its row held until the transaction ends."""
     found = ParentOrder.objects.select_for_update(of=("self",), no_key=True)
     return found.select_related("account__feed", "strategy", "instrument").get(pk=parent_id)
+
+
+def free_parents(parent_ids: Sequence[int]) -> list[int]:
+    """Lock the parents that nobody holds, in the order of their keys, and return their ids. Waits for nobody."""
+    rows = ParentOrder.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=parent_ids)
+    return list(rows.order_by("pk").values_list("pk", flat=True))

@@ -5,7 +5,7 @@ has decided is done afterwards without the row: cancels, and one slice at a time
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,8 @@ from execution.crashpoints import Point, crashpoint
 from execution.models import Account, ParentOrder, Slice
 from execution.parent_orders import parents_due, progress
 from execution.services.slices.ending import end, settle
-from execution.services.slices.history import SYSTEM, step
+from execution.services.slices.failures import resolve_failures, tell_failure
+from execution.services.slices.history import SYSTEM, free_parents, step
 from execution.services.slices.planning import plan_rest
 from execution.services.slices.sending import send_slice
 from execution.services.slices.steering import cancel_children
@@ -39,21 +40,41 @@ class Look:
     claim: uuid.UUID | None = None
 
 
-def work_parents(*, account: Account, wall_now: datetime) -> int:
-    """Work every parent of the account that has something to be done; returns how many slices were sent."""
-    return sum(work_parent(parent_id=parent_id, wall_now=wall_now) for parent_id in due_parents(account, wall_now))
+def work_parents(*, account: Account, now: Callable[[], datetime]) -> int:
+    """Work every parent of the account that has something to be done; returns how many slices were sent.
+
+    `now` gives the wall time, read anew for each, because a look at many takes its time. One that fails spares the
+    others and is told of; the last failure is raised in the end, and what failed is asked for again after a pause.
+    """
+    worked: list[int] = []
+    sent = 0
+    failure: Exception | None = None
+    for parent_id in _due_parents(account, now()):
+        try:
+            sent += work_parent(parent_id=parent_id, wall_now=now())
+            worked.append(parent_id)
+        except Exception as error:  # each parent is a loop of its own: one must not keep the others from their slices
+            log.exception("parent_not_worked", parent_id=parent_id)
+            failure = error
+            tell_failure(parent_id, error, wall_now=now())
+    resolve_failures(worked, wall_now=now())
+    _forget_asking(worked)
+    if failure is not None:
+        raise failure
+    return sent
 
 
-def due_parents(account: Account, wall_now: datetime) -> list[int]:
+def _due_parents(account: Account, wall_now: datetime) -> list[int]:
     """Return the ids of the parents to be looked at, oldest first, a limited number."""
     market_at = account.feed.market_now(wall_now)
     due = parents_due(account_id=account.pk, market_at=market_at, wall_now=wall_now)
     return list(due.values_list("pk", flat=True)[:MOST_AT_ONCE])
 
 
-def forget_asking(parent_ids: Sequence[int]) -> None:
-    """Note that parents were looked at: what is due of them is asked for again."""
-    ParentOrder.objects.filter(pk__in=parent_ids).update(asked_at=None)
+def _forget_asking(parent_ids: Sequence[int]) -> None:
+    """Note that parents were looked at: what is due of them is asked for again. Locks: those that are free."""
+    with transaction.atomic():
+        ParentOrder.objects.filter(pk__in=free_parents(parent_ids)).update(asked_at=None)
 
 
 def work_parent(*, parent_id: int, wall_now: datetime) -> bool:

@@ -66,7 +66,7 @@ class SlicingDesk:
     def work(self) -> int:
         """Do what the worker does; the wall goes on by a second."""
         self.wall += timedelta(seconds=1)
-        return work_parents(account=self.account, wall_now=self.wall)
+        return work_parents(account=self.account, now=lambda: self.wall)
 
     def send(self) -> None:
         """Do what the dispatcher does, and take the answers into the book."""

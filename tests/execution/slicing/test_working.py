@@ -7,19 +7,26 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from execution.errors import ReplaceRefused
-from execution.models import Order, ParentEvent, Slice
+from execution.models import Order, ParentEvent, ParentOrder, Slice
 from execution.parent_orders import parents_due
 from execution.services.cancels import request_cancel
 from execution.services.replaces import request_replace
-from execution.services.slices import cancel_parent
+from execution.services.slices import cancel_parent, working
 from marketdata.services.feeds import set_market_time
-from risk import gate
-from risk.checks import crossing
 from risk.models import Alert
 from risk.services import breaker, kill_switch
 from risk.types import Origin
-from tests.execution.slicing.desk import MINUTE, D, SlicingDesk, next_due, open_children, slices_of, steps_of
-from tests.factories import allow, make_instrument, make_quote, submit
+from tests.execution.slicing.desk import (
+    MINUTE,
+    D,
+    SlicingDesk,
+    next_due,
+    open_children,
+    overlook_parents,
+    slices_of,
+    steps_of,
+)
+from tests.factories import allow, allow_bursts, make_instrument, make_quote, submit
 
 pytestmark = pytest.mark.django_db
 
@@ -377,6 +384,51 @@ def test_a_late_fill_beyond_the_whole_is_kept_and_told() -> None:
     assert Alert.objects.get(code="parent_overfilled").message == "150 shares have filled of an order for 100"
 
 
+def test_a_late_fill_after_the_parent_is_over_is_told_as_well() -> None:
+    desk = SlicingDesk()
+    parent = first_sent(desk, slices=2)
+    first = open_children(parent)[0]
+    request_cancel(order=first, operator="ann", wall_now=desk.wall)
+    desk.send()
+    desk.play(parent)
+    parent.refresh_from_db()
+    assert not parent.is_live
+    assert not Alert.objects.filter(code="parent_overfilled").exists()
+    filled = desk.checked(parent).filled
+    desk.fill(first, 50)  # the broker had confirmed its cancel
+    told = Alert.objects.get(code="parent_overfilled")
+    assert told.message == f"{(filled + 50).normalize():f} shares have filled of an order for 100"
+    assert told.subject == f"{desk.account.scope} order:{parent.client_order_id}"
+
+
+def test_a_parent_that_cannot_be_worked_spares_the_others_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = SlicingDesk()
+    allow_bursts()
+    broken, other = desk.parent(client_order_id="broken"), desk.parent(client_order_id="other")
+    desk.go(max(due for due in (next_due(broken), next_due(other)) if due is not None))
+    asked_at = desk.wall
+    ParentOrder.objects.update(asked_at=asked_at)
+    look_at = working.look_at
+
+    def fails(parent_id: int, **fields: Any) -> Any:
+        if parent_id == broken.pk:
+            raise ZeroDivisionError("no lot")
+        return look_at(parent_id, **fields)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "look_at", fails)
+        with pytest.raises(ZeroDivisionError):
+            desk.work()
+    assert Order.objects.get().parent == other
+    assert dict(ParentOrder.objects.values_list("client_order_id", "asked_at")) == {"broken": asked_at, "other": None}
+    alert = Alert.objects.get(code="parent_not_worked")
+    assert (alert.subject, alert.state) == (f"{desk.account.scope} order:broken", "open")
+    assert "ZeroDivisionError: no lot" in alert.message
+    assert desk.work() == 1
+    alert.refresh_from_db()
+    assert alert.state == "resolved"
+
+
 def test_only_parents_with_something_to_do_are_looked_at() -> None:
     desk = SlicingDesk()
     parent = desk.parent()
@@ -400,8 +452,7 @@ def test_only_parents_with_something_to_do_are_looked_at() -> None:
 @pytest.fixture
 def without_the_gates_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the parent's size to the database alone."""
-    rules = tuple(check for check in gate.RULE_CHECKS if check is not crossing.check_parent)
-    monkeypatch.setattr(gate, "RULE_CHECKS", rules)
+    overlook_parents(monkeypatch)
 
 
 @pytest.mark.usefixtures("without_the_gates_rule")

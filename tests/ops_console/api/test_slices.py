@@ -35,7 +35,7 @@ def send_first(account: Account) -> Order:
     set_market_time(feed=account.feed, at=due)
     make_quote(account.feed, at=due)
     fresh = Account.objects.select_related("feed").get(pk=account.pk)
-    assert work_parents(account=fresh, wall_now=WALL_NOW) == 1
+    assert work_parents(account=fresh, now=lambda: WALL_NOW) == 1
     return Order.objects.get()
 
 
