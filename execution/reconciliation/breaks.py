@@ -54,12 +54,13 @@ def note(
     sightings: Sequence[Sighting],
     looked_at: Collection[str],
     unsettled: Collection[str] = (),
+    unasked: Collection[str] = (),
     wall_now: datetime,
 ) -> dict[tuple[str, str], Break]:
     """Remember sightings, and close the breaks of the kinds `looked_at` that were not seen this time.
 
-    What is about an `unsettled` symbol proves nothing in either way. Returns the live breaks of the sightings. Locks:
-    the account's live breaks.
+    What is about an `unsettled` symbol, or an order that was `unasked`, proves nothing in either way. Returns the live
+    breaks of the sightings. Locks: the account's live breaks.
     """
     live = {
         (row.kind, row.subject): row
@@ -70,7 +71,8 @@ def note(
         row = live.get(sighting.key)
         found[sighting.key] = _first(account, sighting, wall_now) if row is None else _again(row, sighting, wall_now)
     for key, row in live.items():
-        if key not in found and row.kind in looked_at and row.symbol not in unsettled:
+        looked = row.kind in looked_at and row.subject not in unasked
+        if key not in found and looked and row.symbol not in unsettled:
             _gone(account, row, wall_now)
     return found
 
@@ -82,7 +84,12 @@ def is_confirmed(row: Break, *, settle: timedelta, wall_now: datetime) -> bool:
 
 @transaction.atomic
 def open_break(*, account: Account, row: Break, wall_now: datetime) -> None:
-    """Confirm a break: people are told, and its symbol can only be reduced until somebody has decided."""
+    """Confirm a break: people are told, and its symbol can only be reduced until somebody has decided.
+
+    One about which somebody has decided meanwhile stays as it was decided. Locks: the break.
+    """
+    if not still_suspected(row):
+        return
     row.state = State.OPEN
     row.save(update_fields=["state"])
     raise_alert(
@@ -95,6 +102,12 @@ def open_break(*, account: Account, row: Break, wall_now: datetime) -> None:
     )
     if row.symbol and row.kind != Kind.CASH:
         _restrict(row, wall_now)
+
+
+def still_suspected(row: Break) -> bool:
+    """Lock a break that is about to be acted on, and tell whether nobody has decided about it since it was read."""
+    row.state = Break.objects.select_for_update(no_key=True).values_list("state", flat=True).get(pk=row.pk)
+    return row.state == State.SUSPECTED
 
 
 def close(*, account: Account, row: Break, state: str, wall_now: datetime, **decision: Any) -> None:

@@ -1,7 +1,7 @@
 """Look at both books: orders with what they have filled, positions, cash. Nothing is written and nothing concluded."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -27,6 +27,16 @@ LEAD = timedelta(minutes=1)
 CLOSES_AT = Decimal("0.02")
 """Part of the broker's cash (at least of what was paid in) from which on a difference closes the account."""
 Kind = Break.Kind
+COLUMNS = (
+    "pk",
+    "client_order_id",
+    "broker_order_id",
+    "instrument__symbol",
+    "filled_quantity",
+    "quantity",
+    "status",
+)
+"""Of an order, in the order of `Known`."""
 NEVER_SENT = (OrderStatus.PENDING, OrderStatus.HELD)
 
 
@@ -39,6 +49,13 @@ class Known:
     broker_order_id: str
     symbol: str
     filled: Decimal
+    quantity: Decimal
+    status: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still fill, as far as the book knows."""
+        return self.status in OPEN
 
 
 @dataclass(slots=True)
@@ -47,6 +64,10 @@ class OrdersSeen:
 
     pairs: list[tuple[Known, BrokerOrder]] = field(default_factory=list)
     strangers: list[BrokerOrder] = field(default_factory=list)
+    unknown: list[Known] = field(default_factory=list)
+    """Open in the book, and the broker has no order of the id that it gave."""
+    unasked: set[str] = field(default_factory=set)
+    """Names of orders that are in no list and were not asked for this time: of them nothing is known."""
 
     def differing(self) -> list[tuple[Known, BrokerOrder]]:
         """Return the pairs whose filled shares differ."""
@@ -77,11 +98,41 @@ def look_at_orders(
             found.add(ours.pk)
             seen.pairs.append((ours, order))
     absent = [each for each in known if each.pk not in found and each.broker_order_id]
+    if broker.is_dry_run:
+        return seen
+    absent = _first_those_in_doubt(account, absent, wall_now)
     for each in absent[:MOST_ASKED]:
         asked = broker.order(each.broker_order_id)
         if asked is not None:
             seen.pairs.append((each, asked))
+        elif each.is_open:
+            seen.unknown.append(each)
+    seen.unasked = {each.client_order_id for each in absent[MOST_ASKED:]}
     return seen
+
+
+def _first_those_in_doubt(account: Account, orders: list[Known], wall_now: datetime) -> list[Known]:
+    """Return the orders in the order of asking: those with a break, the open ones, and of the rest others each time."""
+    doubtful = _in_doubt(account)
+    urgent = [each for each in orders if each.client_order_id in doubtful]
+    rest = [each for each in orders if each.client_order_id not in doubtful]
+    start = wall_now.microsecond % max(len(rest), 1)
+    rest = rest[start:] + rest[:start]
+    return [*urgent, *sorted(rest, key=lambda each: not each.is_open)]
+
+
+def _in_doubt(account: Account) -> set[str]:
+    """Return the names of the orders that a break is about."""
+    rows = Break.objects.filter(account=account, kind__in=(Kind.ORDER, Kind.FILL), state__in=Break.LIVE)
+    return set(rows.values_list("subject", flat=True))
+
+
+def is_known(broker: Broker, *, broker_order_id: str, client_order_id: str) -> bool:
+    """Tell whether the broker knows an order by its own id or by ours.
+
+    :raises BrokerError: no answer, which is none
+    """
+    return broker.order(broker_order_id) is not None or broker.find(client_order_id) is not None
 
 
 def listed_orders(*, account: Account, broker: Broker, wall_now: datetime) -> list[BrokerOrder]:
@@ -108,14 +159,14 @@ def _known(account: Account, shown: Sequence[BrokerOrder], wall_now: datetime) -
     at_broker = Q(status__in=sorted(OPEN - set(NEVER_SENT))) & ~Q(broker_order_id="")
     lately = Q(closed_at__gte=wall_now - LOOKED_BACK, trading_date__gte=today - LONGEST_ORDER)
     lately &= ~Q(broker_order_id="")
-    named = Q(client_order_id__in=[order.client_order_id for order in shown])
+    # A break stands until the difference is gone, and not until its order is old.
+    named = Q(client_order_id__in=[*(order.client_order_id for order in shown), *_in_doubt(account)])
     rows = Order.objects.filter(at_broker | lately | named, account=account).order_by("pk")
-    columns = ("pk", "client_order_id", "broker_order_id", "instrument__symbol", "filled_quantity")
-    found = {row[0]: Known(*row) for row in rows.values_list(*columns)}
+    found = {row[0]: Known(*row) for row in rows.values_list(*COLUMNS)}
     ids = {order.broker_order_id for order in shown} - {each.broker_order_id for each in found.values()} - {""}
     if ids:
         more = Order.objects.filter(~Q(broker_order_id=""), account=account, broker_order_id__in=ids)
-        found |= {row[0]: Known(*row) for row in more.values_list(*columns)}
+        found |= {row[0]: Known(*row) for row in more.values_list(*COLUMNS)}
     taken_back = _taken_back(account)
     return [_less(each, taken_back) for each in found.values()]
 
@@ -130,7 +181,23 @@ def _less(order: Known, taken_back: Mapping[int, Decimal]) -> Known:
     gone = taken_back.get(order.pk)
     if not gone:
         return order
-    return Known(order.pk, order.client_order_id, order.broker_order_id, order.symbol, order.filled - gone)
+    return replace(order, filled=order.filled - gone)
+
+
+def order_sighting(ours: Known) -> Sighting:
+    """Say that the broker does not know an order that it has taken; compared are the shares that may still trade."""
+    left = ours.quantity - ours.filled
+    filled = f"{ours.filled.normalize():f} of {ours.quantity.normalize():f} shares filled"
+    return Sighting(
+        kind=Kind.ORDER,
+        subject=ours.client_order_id,
+        symbol=ours.symbol,
+        ours=left,
+        theirs=Decimal(0),
+        cause=f"the broker no longer knows its id {ours.broker_order_id}: reset there, or answered by somebody else",
+        proposal=f"end it in the book as canceled, {filled}",
+        repair={"action": "end_order", "order": ours.pk, "broker_order_id": ours.broker_order_id},
+    )
 
 
 def fill_sighting(ours: Known, theirs: BrokerOrder) -> Sighting:

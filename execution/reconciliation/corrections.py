@@ -36,19 +36,29 @@ class Trade:
 
 @transaction.atomic
 def take_back(
-    *, account_id: int, fill_id: int, quantity: Decimal, operator: str, reason: str, wall_now: datetime
+    *,
+    account_id: int,
+    fill_id: int,
+    quantity: Decimal,
+    operator: str,
+    reason: str,
+    wall_now: datetime,
+    already: Decimal = ZERO,
 ) -> Order:
     """Reverse so many shares of an execution that the venue has busted; asking again returns what was done.
+
+    `already` are the shares of it that were taken back before.
 
     Locks: account, position.
     :raises NothingToCorrect: there is no such execution, or it has fewer shares
     """
     account = Account.objects.select_for_update(no_key=True).select_related("feed").get(pk=account_id)
     fill = Fill.objects.select_related("order", "instrument", "strategy").filter(pk=fill_id, account=account).first()
-    if fill is None or not ZERO < quantity <= fill.quantity:
-        held = "none" if fill is None else f"{fill.quantity.normalize():f} shares"
+    if fill is None or not ZERO < quantity <= fill.quantity - already:
+        held = "none" if fill is None else f"{(fill.quantity - already).normalize():f} shares"
         raise NothingToCorrect(f"execution {fill_id}: {held}, asked to take back {quantity}")
-    key = f"bust:{fill.order_id}:{fill.broker_execution_id}"[:200]
+    part = f":{already.normalize():f}" if already else ""
+    key = f"bust:{fill.order_id}:{fill.broker_execution_id}"[:150] + part
     done = Correction.objects.filter(account=account, key=key).select_related("order").first()
     if done is not None:
         return done.order

@@ -55,11 +55,13 @@ def request_force(*, account: Account, operator: str, reason: str, wall_now: dat
 def approve_force(*, request_id: int, operator: str, wall_now: datetime) -> ForcedCompletion:
     """Let the account trade for 15 minutes, with the requester as first and this operator as second person.
 
-    Locks: the request, the account.
+    Locks: the account, the request.
     :raises RequestNotPending, SecondOperatorRequired: nothing changes
     """
+    of_account = ForcedCompletion.objects.filter(pk=request_id).values("account_id")
+    account = Account.objects.select_for_update(no_key=True).filter(pk__in=of_account).first()
     request = ForcedCompletion.objects.select_for_update(no_key=True).filter(pk=request_id).first()
-    if request is None:
+    if request is None or account is None:
         raise RequestNotPending(f"there is no request {request_id}")
     if request.state != ReleaseState.PENDING or request.request_expires_at <= wall_now:
         state = request.state if request.state != ReleaseState.PENDING else ReleaseState.EXPIRED
@@ -69,7 +71,6 @@ def approve_force(*, request_id: int, operator: str, wall_now: datetime) -> Forc
     request.state, request.decided_by, request.decided_at = ReleaseState.APPROVED, operator, wall_now
     request.expires_at = wall_now + FORCED_FOR
     request.save(update_fields=["state", "decided_by", "decided_at", "expires_at"])
-    account = Account.objects.select_for_update(no_key=True).get(pk=request.account_id)
     if account.reconciliation != R.CLEAN:
         account.reconciliation = R.FORCED
         account.save(update_fields=["reconciliation"])

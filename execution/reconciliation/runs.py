@@ -12,6 +12,7 @@ from execution.reconciliation import breaks, compare
 from execution.reconciliation.breaks import Sighting
 from execution.reconciliation.cash import book_activities
 from execution.reconciliation.confirming import UNDECIDED, Findings, confirm
+from execution.reconciliation.forced import ALERT as FORCED_ALERT
 from execution.reconciliation.locking import one_at_a_time
 from execution.reconciliation.strangers import adopt_order, adopts
 from execution.services.reports import apply_reports
@@ -90,8 +91,9 @@ def conclude(
     seen = breaks.note(
         account=account,
         sightings=[each for each in sightings if at_start or each.symbol not in unsettled],
-        looked_at=(Kind.FILL, Kind.POSITION, *(() if found.cash is None else (Kind.CASH,))),
+        looked_at=(Kind.ORDER, Kind.FILL, Kind.POSITION, *(() if found.cash is None else (Kind.CASH,))),
         unsettled=unsettled,
+        unasked=found.unasked,
         wall_now=wall_now,
     )
     for row in seen.values():
@@ -135,11 +137,13 @@ def _orders(
     if told:
         apply_reports(account=account, broker=broker, wall_now=wall_now)
         seen = compare.look_at_orders(account=account, listed=listed, broker=broker, wall_now=wall_now)
-    return [
+    found.unasked = seen.unasked
+    fills = [
         compare.fill_sighting(ours, asked)
         for ours, theirs in seen.differing()
         if (asked := _now(broker, ours, theirs)) is not None
     ]
+    return fills + [compare.order_sighting(ours) for ours in seen.unknown]
 
 
 def _now(broker: Broker, ours: compare.Known, theirs: BrokerOrder) -> BrokerOrder | None:
@@ -187,6 +191,8 @@ def _verdict(account: Account, run: ReconciliationRun, found: Findings, wall_now
     _write_state(account, run, found, broken=broken, before=before, wall_now=wall_now)
     crashpoint(Point.RECOVERY_AFTER_STATE)
     resolve_alert(code="reconciliation_failed", subject=account.scope, now=wall_now)
+    if account.reconciliation == Account.Reconciliation.CLEAN:  # nobody's word is needed any more
+        resolve_alert(code=FORCED_ALERT, subject=account.scope, now=wall_now)
     run.state, run.finished_at = state, wall_now
     run.orders_compared, run.positions_compared = found.orders, found.positions
     run.adopted, run.inferred, run.booked = found.adopted, found.inferred, found.booked
