@@ -1,6 +1,7 @@
-"""Six events of an order, told in every order: the book comes to the same end, and each of them counts once.
+"""Up to six events of an order, told in every order, and histories told at random: the same end, each event once.
 
-A few dozen of the 720 orders where every change is looked at; `make soak N=720` for all of them.
+A few of them where every change is looked at; `make soak N=1957` for every order of every few of the six events, and
+`make soak N=10000` for as many random histories.
 """
 
 import asyncio
@@ -25,7 +26,11 @@ from tests.simulator.world import D, World
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EVENTS = 6
-ALL = 720
+ALL = 1_957
+"""Ways to tell none, one, … or all of six events in some order; what is not told REST must tell."""
+HISTORIES, OF_A_WORLD = 10_000, 25
+ASKED, STARTED_ANEW, BOOKED = 0.15, 0.1, 0.7
+"""Probability, after each telling, of a look by REST, of processes that begin anew, of a look of the book."""
 Story = Callable[[World, Dispatcher, Order], None]
 
 
@@ -56,7 +61,57 @@ def test_events_in_any_order_come_to_the_same_end(
     loop: asyncio.AbstractEventLoop, story: Story, twice: bool, record_property: RecordProperty
 ) -> None:
     chance = Random(number_from("SOAK_SEED", 7, most=1_000_000))
-    world = World(800_000 + chance.randrange(100_000), chance, loop)
+    world = lived_through(story, 800_000 + chance.randrange(100_000), chance, loop)
+    frames = list(world.frames)[-EVENTS:]
+    assert len(frames) == EVENTS
+    orders = [order for count in range(EVENTS + 1) for order in permutations(frames, count)]
+    assert len(orders) == ALL
+    chance.shuffle(orders)
+    count = trials(12, full=ALL)
+    with proving(f"R10 {story.__name__}{', each twice' if twice else ''}", record_property) as proof:
+        for proof.n, told in enumerate(orders[:count], 1):
+            with transaction.atomic():
+                found = end_of(world, list(told) * (2 if twice else 1))
+                transaction.set_rollback(True)
+            proof.require(not found, f"{found} after {[frame[:60] for frame in told]}")
+
+
+def test_histories_told_at_random_come_to_the_same_end(
+    loop: asyncio.AbstractEventLoop, record_property: RecordProperty
+) -> None:
+    """Events come never, once or more often, in any order, late, between looks by REST and starts of new processes."""
+    seed = number_from("SOAK_SEED", 7, most=1_000_000)
+    count = trials(12, full=HISTORIES)
+    with proving("R10 random histories", record_property) as proof:
+        while proof.n < count:
+            chance = Random(f"{seed} {proof.n}")
+            world = lived_through(at_random, 1_000_000 + proof.n, chance, loop)
+            for _ in range(min(OF_A_WORLD, count - proof.n)):
+                proof.n += 1
+                told = [frame for frame in world.frames for _ in range(chance.choice([0, 1, 1, 1, 2, 3]))]
+                chance.shuffle(told)
+                with transaction.atomic():
+                    found = end_of(world, told, chance=chance)
+                    transaction.set_rollback(True)
+                proof.require(not found, f"seed {seed}: {found} after {[frame[:60] for frame in told]}")
+
+
+def at_random(world: World, desk: Dispatcher, order: Order) -> None:
+    """A few executions of any size, and a cancel somewhere between them or none."""
+    chance = world.chance
+    canceled = chance.randrange(6)
+    for step in range(chance.randint(1, 5)):
+        world.pass_seconds(D(chance.randint(1, 3)))
+        if step == canceled:
+            request_cancel(order=order, operator="ann", wall_now=world.wall)
+            desk.send_cancels()
+        price = D("99.50") - chance.randrange(60) * D("0.01")
+        world.say_price(order.instrument.symbol, price, volume=D(chance.randint(1, 6)))
+
+
+def lived_through(story: Story, seed: int, chance: Random, loop: asyncio.AbstractEventLoop) -> World:
+    """Return a world in which an order has been through a story, and nobody has heard of it yet."""
+    world = World(seed, chance, loop)
     desk = Dispatcher(world)
     desk.round()
     symbol, strategy = world.symbols[0], world.strategies[0]
@@ -71,26 +126,20 @@ def test_events_in_any_order_come_to_the_same_end(
     story(world, desk, order)
     world.pass_seconds(D(10))
     world.venue.pump(world.wall)
-    frames = list(world.frames)[-EVENTS:]
-    assert len(frames) == EVENTS
-    orders = list(permutations(frames))
-    chance.shuffle(orders)
-    count = trials(12, full=ALL)
-    with proving(f"{story.__name__}{', each twice' if twice else ''}", record_property) as proof:
-        for proof.n, told in enumerate(orders[:count], 1):
-            with transaction.atomic():
-                found = end_of(world, list(told) * (2 if twice else 1))
-                transaction.set_rollback(True)
-            proof.require(not found, f"{found} after {[frame[:60] for frame in told]}")
+    return world
 
 
-def end_of(world: World, frames: list[bytes]) -> list[str]:
+def end_of(world: World, frames: list[bytes], *, chance: Random | None = None) -> list[str]:
     """Tell the events one by one, ask REST once they are over, and return what is wrong in the end."""
-    desk, listener = Dispatcher(world), Listener(world)
-    desk.has_begun = desk.recovered = True
+    desk, listener = running(world)
     for frame in frames:
         listener.hear([frame])
-        desk.book()
+        if chance is not None and chance.random() < ASKED:
+            listener.cross_check()
+        if chance is not None and chance.random() < STARTED_ANEW:
+            desk, listener = running(world)
+        if chance is None or chance.random() < BOOKED:
+            desk.book()
     listener.cross_check()
     desk.book()
     account = world.account()
@@ -98,3 +147,10 @@ def end_of(world: World, frames: list[bytes]) -> list[str]:
     booked = sum(Fill.objects.filter(account=account).values_list("quantity", flat=True), D(0))
     there = sum((fill.quantity for fill in world.log.fills()), D(0))
     return [str(violation) for violation in wrong] + ([] if booked == there else [f"{booked} of {there} booked"])
+
+
+def running(world: World) -> tuple[Dispatcher, Listener]:
+    """Return processes that have begun."""
+    desk, listener = Dispatcher(world), Listener(world)
+    desk.has_begun = desk.recovered = True
+    return desk, listener
