@@ -1,7 +1,7 @@
 """What trips the breaker by itself: a snapshot in, readings out. Pure."""
 
 from risk.breaker_rules.causes import CAUSES, Cause, CauseRule
-from risk.breaker_rules.judgement import Judgement, judge
+from risk.breaker_rules.judgement import Judgement, judge, looks_needed
 from risk.breaker_rules.readings import Reading, Snapshot, Verdict, readings_of
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "Snapshot",
     "Verdict",
     "judge",
+    "looks_needed",
     "readings_of",
 ]

@@ -46,7 +46,7 @@ def judge(readings: Sequence[Reading], *, streaks: Mapping[str, int], confirmati
     for reading in readings:
         if not reading.is_over:
             continue
-        needed = _needed(reading, confirmations)
+        needed = looks_needed(reading, confirmations)
         if needed > 1:
             counted[reading.cause.value] = streaks.get(reading.cause.value, 0) + 1
             if counted[reading.cause.value] < needed:
@@ -55,8 +55,8 @@ def judge(readings: Sequence[Reading], *, streaks: Mapping[str, int], confirmati
     return Judgement(tuple(tripping), counted)
 
 
-def _needed(reading: Reading, confirmations: int) -> int:
-    """Return how many looks in a row have to see it."""
+def looks_needed(reading: Reading, confirmations: int) -> int:
+    """Return how many looks in a row have to see it before it trips."""
     if reading.verdict == Verdict.UNREADABLE:
         return reading.rule.unknown_looks
     return confirmations if reading.rule.price_driven else 1

@@ -48,13 +48,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One cause at one look; `observed` is None when it could not be read or is no number."""
+    """One cause at one look; `observed` is None when it could not be read or is no number.
+
+    `is_early`: it is no news, because the answer is on its way and nothing leaves before it is there.
+    """
 
     cause: Cause
     verdict: Verdict
     observed: Decimal | None = None
     limit: Decimal | None = None
     detail: str = ""
+    is_early: bool = False
 
     @property
     def rule(self) -> CauseRule:
@@ -157,4 +161,5 @@ def _reconciliation(state: str) -> Reading:
     verdicts = {CLEAN: Verdict.GOOD, PENDING: Verdict.WARNING, FORCED: Verdict.WARNING, BROKEN: Verdict.OVER}
     words = {CLEAN: "both agree", PENDING: "not compared yet", BROKEN: "they differ", FORCED: "forced by two people"}
     verdict = verdicts.get(state, Verdict.UNREADABLE)
-    return Reading(Cause.RECONCILIATION, verdict, detail=words.get(state, f"state {state!r}"))
+    detail = words.get(state, f"state {state!r}")
+    return Reading(Cause.RECONCILIATION, verdict, detail=detail, is_early=state == PENDING)

@@ -322,6 +322,51 @@ def test_people_are_told_once_of_each_change(desk):
     assert Alert.objects.get(code="breaker_tripped").state == AlertState.RESOLVED
 
 
+def alerts_of(cause):
+    return list(Alert.objects.filter(code=f"breaker_{cause}").values_list("severity", "state", "count"))
+
+
+def test_163_one_bad_price_is_no_alert_and_a_loss_that_lasts_is_a_critical_one(desk):
+    desk.look()
+    desk.price(90).look()
+    desk.price(100).looks(2)
+    assert alerts_of("daily_loss") == []
+    desk.price(90).looks(4)
+    assert alerts_of("daily_loss") == [("critical", "open", 1)]
+    assert Alert.objects.get(code="breaker_daily_loss").message.startswith("Lost since the last close: 10%")
+
+
+def test_a_book_that_is_not_compared_yet_is_no_alert_and_what_comes_of_it_is(desk):
+    states = Account.Reconciliation
+
+    def becomes(state):
+        Account.objects.filter(pk=desk.account.pk).update(reconciliation=state)
+        desk.look()
+
+    becomes(states.PENDING)
+    assert desk.verdict("reconciliation_failed") == "warning"
+    becomes(states.CLEAN)
+    assert alerts_of("reconciliation_failed") == []
+    becomes(states.PENDING)
+    becomes(states.FORCED)
+    assert alerts_of("reconciliation_failed") == [("warning", "open", 1)]
+    becomes(states.BROKEN)
+    becomes(states.PENDING)  # started anew: nothing says that it agrees
+    assert alerts_of("reconciliation_failed") == [("critical", "open", 2)]
+    becomes(states.CLEAN)
+    assert alerts_of("reconciliation_failed") == [("critical", "resolved", 2)]
+
+
+def test_133_a_clock_that_is_not_known_yet_is_no_alert_before_it_trips():
+    desk = Desk(mode=Account.Mode.ALPACA_PAPER)
+    Account.objects.filter(pk=desk.account.pk).update(reconciliation="clean")
+    BrokerLink.objects.create(account=desk.account)
+    desk.looks(29)
+    assert alerts_of("clock_skew") == []
+    desk.looks(3)
+    assert alerts_of("clock_skew") == [("critical", "open", 1)]
+
+
 def test_a_missing_state_is_tripped_already_and_the_look_writes_it_down(desk):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE risk_breakerevent DISABLE TRIGGER ALL")

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from execution.models import Account
 from risk import selectors
-from risk.breaker_rules import Judgement, Reading, Snapshot, Verdict, judge, readings_of
+from risk.breaker_rules import Judgement, Reading, Snapshot, Verdict, judge, looks_needed, readings_of
 from risk.breaker_rules.readings import plain
 from risk.limits import LimitBook
 from risk.models import RiskReading
@@ -64,7 +64,7 @@ def watch_account(*, account: Account, wall_now: datetime, confirmations: int | 
         readings = readings_of(snapshot, values)
         judged = judge(readings, streaks=reading.streaks, confirmations=needed)
         tripped = _trip(account.scope, judged, wall_now)
-        _tell(account, reading, readings, judged, wall_now)
+        _tell(account.scope, reading, readings, judged, needed, wall_now)
         _remember(reading, view, judged, readings, wall_now)
     return Look(view, readings, limits, changed, tripped)
 
@@ -164,25 +164,40 @@ def _trip(scope: str, judged: Judgement, wall_now: datetime) -> str:
     return str(judged.cause)
 
 
-def _tell(account: Account, reading: RiskReading, seen: list[Reading], judged: Judgement, wall_now: datetime) -> None:
-    """Raise an alert when a cause gets near or over its limit, and say when it is over; each change once."""
-    before = {item["cause"]: item["verdict"] for item in reading.readings}
+def _tell(
+    scope: str, reading: RiskReading, seen: list[Reading], judged: Judgement, confirmations: int, wall_now: datetime
+) -> None:
+    """Raise an alert when a cause gets near its limit or trips, and say when it is over; each change once.
+
+    What is not sure enough yet to trip is not told either: one wrong price would be an alert that is over a second
+    later.
+    """
+    before: dict[str, dict[str, Any]] = {item["cause"]: item for item in reading.readings}
     for one in seen:
-        was = before.get(one.cause.value, Verdict.GOOD.value)
-        if one.verdict.value == was:
-            continue
+        was = before.get(one.cause.value, {"verdict": Verdict.GOOD.value, "detail": one.detail})
         code = f"breaker_{one.cause.value}"
-        if one.verdict == Verdict.GOOD:
-            resolve_alert(code=code, subject=account.scope, now=wall_now)
-            continue
-        raise_alert(
-            code=code,
-            subject=account.scope,
-            severity=AlertSeverity.CRITICAL if one in judged.tripping else AlertSeverity.WARNING,
-            message=one.sentence,
-            now=wall_now,
-            detail=as_row(one),
-        )
+        if one.verdict == Verdict.GOOD and was["verdict"] != Verdict.GOOD:
+            resolve_alert(code=code, subject=scope, now=wall_now)
+        elif _is_news(one, was, judged, confirmations):
+            raise_alert(
+                code=code,
+                subject=scope,
+                severity=AlertSeverity.CRITICAL if one in judged.tripping else AlertSeverity.WARNING,
+                message=one.sentence,
+                now=wall_now,
+                detail=as_row(one),
+            )
+
+
+def _is_news(one: Reading, was: dict[str, Any], judged: Judgement, confirmations: int) -> bool:
+    """Tell whether a cause is near or over its limit now and was not so at the look before."""
+    if one.verdict == Verdict.GOOD or one.is_early:
+        return False
+    needed = looks_needed(one, confirmations) if one.is_over else 1
+    if needed > 1:
+        return judged.streaks.get(one.cause.value) == needed
+    # What has no limit is a state, and its detail says which.
+    return bool(was["verdict"] != one.verdict or (one.limit is None and was["detail"] != one.detail))
 
 
 def _remember(
