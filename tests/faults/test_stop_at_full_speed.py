@@ -31,6 +31,12 @@ def after(outpost: Outpost, kind: str, instant: datetime) -> list[float]:
     return [(wall - instant).total_seconds() for wall, _entry in outpost.log.stamped(kind) if wall > instant]
 
 
+def flowed(outpost: Outpost, before: datetime) -> float:
+    """Return how many orders a second came to the broker until an instant, from the first of the last second on."""
+    walls = [wall for wall, _entry in outpost.log.stamped("submitted") if 0 < (before - wall).total_seconds() <= 1]
+    return len(walls) / max((before - min(walls)).total_seconds(), 0.1) if walls else 0
+
+
 def require_stopped(outpost: Outpost, proof: Proof, acknowledged: datetime) -> None:
     """Note what left after the acknowledgement, and how long cancels and the broker's own lock took."""
     working = "SELECT count(*) FROM execution_order WHERE status IN ('accepted', 'partially_filled', 'pending_cancel')"
@@ -69,7 +75,7 @@ def test_nothing_that_adds_risk_leaves_after_the_acknowledgement(
     outpost: Outpost, record_property: RecordProperty
 ) -> None:
     with proving(f"R17 kill switch at {PER_SECOND} orders a second", record_property) as proof:
-        sent = 0
+        sent, speeds = 0, []
         for number in range(trials(3, full=200)):
             proof.n += 1
             before = len(outpost.sent())
@@ -78,6 +84,7 @@ def test_nothing_that_adds_risk_leaves_after_the_acknowledgement(
             ) as seen:
                 until(lambda seen=seen: len(seen.acknowledged()) >= PER_SECOND, say=outpost.tails)
                 until(lambda before=before: len(outpost.sent()) >= before + FLOWING, say=outpost.tails)
+                speed = flowed(outpost, wall_now())
                 pressed = outpost.engage()
                 acknowledged = wall_now()
                 PAUSE.wait(0.5)
@@ -89,6 +96,7 @@ def test_nothing_that_adds_risk_leaves_after_the_acknowledgement(
             proof.measured.setdefault("and after the pressing", []).append(from_row)
             late = [told.name for told in seen.answers if told.reply.status == 201 and told.at > acknowledged]
             sent += len(outpost.sent()) - before
+            speeds.append(speed)
             # An answer that came after the acknowledgement may be of an order that was taken before it; none is sent.
             stored = outpost.sql("SELECT client_order_id FROM execution_order WHERE status = 'pending'")
             proof.require(not stored, f"still waiting to be sent: {stored}")
@@ -98,7 +106,7 @@ def test_nothing_that_adds_risk_leaves_after_the_acknowledgement(
             proof.require(not left, f"taken and sent after the acknowledgement: {left}")
             let_go(outpost)
             until(outpost.is_settled, say=outpost.tails)
-        proof.more = f"{sent} orders sent"
+        proof.more = f"{sent} orders sent, {min(speeds):.0f} to {max(speeds):.0f} a second when it was pressed"
 
 
 def test_the_command_stops_trading_without_console_and_redis(outpost: Outpost, record_property: RecordProperty) -> None:

@@ -27,6 +27,7 @@ from execution.services.second_lock import keep_second_lock
 from execution.services.sweep import sweep, sweep_interval
 from execution.services.waking import CHANNEL
 from execution.services.wishes import fulfil_wishes
+from marketdata import calendar
 from marketdata.clock import wall_now
 from risk.selectors import announced_version, is_outdated
 from trading.management.worker import WorkerCommand
@@ -81,10 +82,14 @@ class Command(WorkerCommand):
             raise CommandError(f"nothing is sent: {self.complaint[0]}")
 
     def start(self) -> None:
-        """Listen, and settle what an earlier process left open; until that succeeds nothing leaves."""
+        """Listen, and settle what an earlier process left open; until that succeeds nothing leaves.
+
+        The calendar is read first: it takes a second or more once, which the first order shall not wait.
+        """
         self.recovered = False
         self.resolved_at = self.swept_at = None
         self.sent = 0
+        calendar.session_table()
         with connection.cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
 
