@@ -13,8 +13,15 @@ from tests.controls.evidence import (
     pytest_runtest_setup,
     pytest_sessionfinish,
 )
+from tests.faults.proof_lines import pytest_terminal_summary
 
-__all__ = ["pytest_configure", "pytest_runtest_logreport", "pytest_runtest_setup", "pytest_sessionfinish"]
+__all__ = [
+    "pytest_configure",
+    "pytest_runtest_logreport",
+    "pytest_runtest_setup",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]
 REPOSITORY = Path(__file__).resolve().parent.parent
 OURS = [
     "TRADING_MODE",

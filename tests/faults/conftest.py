@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -56,19 +55,3 @@ def zygote(django_db_setup: None) -> Iterator[Zygote]:
     """A process that forks children which may be killed."""
     with killing.zygote() as here:
         yield here
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many times each proof was tried and how often it failed, also when all went well."""
-    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
-    proofs = [told for report in reports for name, told in report.user_properties if name == "proof"]
-    if not proofs:
-        return
-    for proof in proofs:
-        terminalreporter.write_line(f"{_line(proof)} ({proof['more']})")
-    sums = {name: sum(proof[name] for proof in proofs) for name in ("n", "failures", "seconds")}
-    terminalreporter.write_line(_line({"name": "total"} | sums))
-
-
-def _line(proof: dict[str, Any]) -> str:
-    return f"{proof['name']}: n={proof['n']}, failures={proof['failures']}, seconds={proof['seconds']:.0f}"

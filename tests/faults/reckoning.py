@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from execution.emulator.faults import FaultKind
-from execution.models import Fill, Order
+from execution.models import Fill, Order, OrderEvent
+from execution.states import OrderStatus
 from tests.execution.updates.line_cases import Desk
 
 LOST, OTHER = "lost-", "other-"
@@ -68,6 +70,23 @@ def fills(desk: Desk) -> tuple[Counter[tuple[Any, ...]], Counter[tuple[Any, ...]
     ours = mine.values_list("order__client_order_id", "side", "quantity", "price")
     log = desk.emulator.call(desk.emulator.log.fills)
     return Counter(ours), Counter((f.client_order_id, f.side, f.quantity, f.price) for f in log)
+
+
+def seconds_to_resolve(desk: Desk) -> list[float]:
+    """Return for each order whose answer was lost how long nobody knew what became of it, sending included (wall time).
+
+    An order that went out again counts from the first time on.
+    """
+    names = OrderEvent.objects.filter(order__account=desk.account, order__client_order_id__startswith=LOST)
+    sent: dict[int, datetime] = {}
+    took: dict[int, float] = {}
+    steps = names.order_by("order_id", "sequence").values_list("order_id", "to_status", "created_at")
+    for order_id, status, at in steps:
+        if status == OrderStatus.SUBMITTED:
+            sent.setdefault(order_id, at)
+        elif status != OrderStatus.PENDING and order_id in sent and order_id not in took:
+            took[order_id] = (at - sent[order_id]).total_seconds()
+    return sorted(took.values())
 
 
 def _same(order: Order, taken: Mapping[str, Any]) -> bool:

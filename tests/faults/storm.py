@@ -239,13 +239,22 @@ class Storm:
     # the end
 
     def calm_down(self) -> None:
-        """Let nothing go wrong any more, and wait until the book is what the broker's log says."""
+        """Let nothing go wrong any more, and wait until the book is what the broker's log says.
+
+        What a process that died had claimed and not sent leaves first: its answer is to be lost as well.
+        """
+        until(self._all_have_left, say=self.desk.sides)
         self.desk.emulator.faults.clear()
         self.restart()
         self.send_all()
         self.desk.pump()
         until(self._agrees, say=self.desk.sides)
         assert_books_balance(self.desk.account)
+
+    def _all_have_left(self) -> bool:
+        self.look_after()
+        waiting = Order.objects.filter(client_order_id__startswith=LOST, status__in=["pending", "submitted"])
+        return not waiting.exists()
 
     def _agrees(self) -> bool:
         self.look_after()

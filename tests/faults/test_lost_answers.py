@@ -16,11 +16,13 @@ from execution.emulator.faults import FaultKind
 from execution.models import Account, RefusedReport
 from marketdata.clock import wall_now
 from tests.execution.updates.line_cases import Desk, until
-from tests.faults.reckoning import LOST, fills, reckon
+from tests.faults.reckoning import LOST, fills, reckon, seconds_to_resolve
 from tests.faults.storm import Storm, number_from
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MOST = 100_000
+RESOLVED_WITHIN = 30
+"""Seconds of the wall."""
 KINDS = [
     FaultKind.ACCEPT_THEN_TIMEOUT,
     FaultKind.ACCEPT_THEN_504,
@@ -52,11 +54,17 @@ def test_no_order_is_lost_and_none_doubled(
         outcome = reckon(desk, kind, crashes=storm.crashes)
         failures = outcome.failures or int(not is_settled)
         seconds = (wall_now() - began).total_seconds()
+        took = seconds_to_resolve(desk)
+        known = (
+            f"known after median {took[len(took) // 2]:.1f} max {took[-1]:.1f} s of the wall" if took else "none known"
+        )
         more = f"{outcome.wanted} orders, {outcome.crashes} crashes, {outcome.sent_again} refused as known, seed {seed}"
         proof = {"name": kind.value, "n": outcome.lost_answers, "failures": failures, "seconds": seconds}
-        record_property("proof", proof | {"more": more})
+        record_property("proof", proof | {"more": f"{known}; {more}"})
     assert outcome.failures == 0, outcome
     assert outcome.lost_answers == count, outcome
+    assert len(took) == count
+    assert took[-1] <= RESOLVED_WITHIN
     ours, theirs = fills(desk)
     assert ours == theirs
     account = Account.objects.get(pk=desk.account.pk)
