@@ -105,16 +105,16 @@ def test_166_a_loss_by_the_price_alone_trips_within_two_seconds(account: Account
 
 
 def test_a_watch_that_is_killed_between_two_looks_has_forgotten_nothing(account: Account, clock: Clock) -> None:
-    allow(breaker_confirmations=3)
+    allow(breaker_confirmations=6)  # so many seconds for a machine that is slow to kill
     clock.start()
     until(looked_at, "the first look")
     make_quote(account.feed, last="95")
     until(lambda: RiskReading.objects.get().streaks.get("daily_loss"), "a look at the fall")
     clock.kill()
     seen = RiskReading.objects.get().streaks["daily_loss"]
-    assert seen in (1, 2)
+    assert 1 <= seen < 6
     assert trip() is None
     clock.start()
     event = until(trip, "the trip")
-    assert RiskReading.objects.get().streaks["daily_loss"] >= 3
+    assert RiskReading.objects.get().streaks["daily_loss"] >= 6
     assert event.cause == "daily_loss"

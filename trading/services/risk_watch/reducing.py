@@ -31,15 +31,15 @@ log = structlog.get_logger(__name__)
 PAUSE = timedelta(seconds=30)
 """Wall time between two tries of one account."""
 MOST_TRIES = 3
-"""Tries of one breach that brought nothing, before people have to look."""
+"""Tries of one breach that brought nothing, before people have to look; one more is counted once they are told."""
 
 
 def reduce_one(*, account: Account, look: Look, breaches: Sequence[LimitBreach], wall_now: datetime) -> Order | None:
     """Ask for at most one order that brings a breach back under its limit; None when nothing is to be done now.
 
     Nothing is asked for while the kill switch of the whole desk or of the account is engaged, while the market is not
-    in its session, or while an order of an earlier reduction is open. Locks: as the submitting of an order, then the
-    breach.
+    in its session, or while an order of an earlier reduction is open. Locks: the breach, unless another has it; then as
+    the submitting of an order.
     """
     values = look.limits.resolve(strategy="", symbol="").account
     if values.auto_reduce < 1 or not breaches or not _may_trade(account, look) or _paused(breaches, wall_now):
@@ -162,6 +162,8 @@ def _report(breach: LimitBreach, wanted: Reduction, result: SubmitResult) -> Non
 
 def _give_up(breach: LimitBreach, wall_now: datetime) -> None:
     """Tell people once that the automatic reduction does not get anywhere."""
+    if not LimitBreach.objects.filter(pk=breach.pk, tries=MOST_TRIES).update(tries=F("tries") + 1):
+        return
     raise_alert(
         code=REDUCTION_FAILED,
         subject=subject_of(breach),
