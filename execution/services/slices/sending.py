@@ -21,6 +21,7 @@ from risk.types import Denial
 
 # What the database refuses a child with; see the migration of the slices.
 REFUSALS = frozenset({"order_parent_active", "order_slice_claimed", "order_within_parent", "order_slice_unique"})
+ACTIVE, PAUSED = ParentStatus.ACTIVE, ParentStatus.PAUSED
 TAKEN = "its id belongs to another order"
 
 
@@ -76,12 +77,12 @@ def _record(row: Slice, claim: UUID, result: SubmitResult, wall_now: datetime) -
 
 def _stop_for(parent: ParentOrder, denials: list[Denial], wall_now: datetime) -> None:
     stops = [denial for denial in denials if denial.code in STOPPING]
-    if not stops or parent.status != ParentStatus.ACTIVE:
+    if not stops or parent.status != ACTIVE:
         return
     step(
         parent,
         ParentStep.PAUSED,
-        ParentStatus.PAUSED,
+        PAUSED,
         market_at=parent.account.feed.market_now(wall_now),
         wall_now=wall_now,
         actor=SYSTEM,
@@ -101,10 +102,10 @@ def _record_refusal(row: Slice, claim: UUID, reason: str, wall_now: datetime) ->
 
 
 def _record_failure(row: Slice, claim: UUID, wall_now: datetime) -> bool:
-    """End a parent whose slices cannot be named: their ids belong to other orders."""
+    """End a parent whose slices cannot be named: their ids belong to other orders; one that is ending anyway ends so."""
     with transaction.atomic():
         parent = lock_parent(row.parent_id)
-        if _release(row, claim, SliceStatus.RETURNED, TAKEN, None):
+        if _release(row, claim, SliceStatus.RETURNED, TAKEN, None) and parent.status in (ACTIVE, PAUSED):
             market_at = parent.account.feed.market_now(wall_now)
             reason = f"slice {row.number}: {TAKEN}"
             step(parent, ParentStep.ENDED, ParentStatus.FAILED, market_at=market_at, wall_now=wall_now, reason=reason)

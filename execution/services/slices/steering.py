@@ -133,8 +133,9 @@ def _pause(parent: ParentOrder, operator: str, reason: str, wall_now: datetime) 
 
 
 def _stops(parent: ParentOrder, wall_now: datetime) -> list[Denial]:
-    """Return what would pause it again at once."""
-    coming = parent.slices.filter(status=SliceStatus.PLANNED).order_by("due_at").first()
+    """Return what would pause it again at once; a slice that is still to be planned would meet the same."""
+    waiting = parent.slices.filter(status=SliceStatus.PLANNED)
+    coming = waiting.order_by("due_at").first() or parent.slices.order_by("number").last()
     if coming is None:
         return []
     planned = PlannedSlice(coming.number, coming.due_at, coming.quantity, coming.max_quantity)

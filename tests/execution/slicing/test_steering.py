@@ -65,6 +65,17 @@ def test_145_nothing_is_resumed_while_the_kill_switch_is_engaged() -> None:
     assert (same.status, [denial.code for denial in denials]) == ("paused", ["KILL_SWITCH"])
 
 
+def test_145_nothing_is_resumed_under_the_kill_switch_with_no_slice_left_in_the_plan() -> None:
+    desk, parent = working(slices=1)
+    pause_parent(parent=parent, operator="ann", wall_now=desk.wall)
+    desk.send()
+    desk.work()
+    assert next_due(parent) is None
+    kill_switch.engage(scope="global", operator="ann", reason="something is wrong", source="test", now=desk.wall)
+    same, denials = resume_parent(parent=parent, operator="bob", wall_now=desk.wall)
+    assert (same.status, [denial.code for denial in denials]) == ("paused", ["KILL_SWITCH"])
+
+
 def test_after_the_window_nothing_is_resumed() -> None:
     desk, parent = working()
     pause_parent(parent=parent, operator="ann", wall_now=desk.wall)

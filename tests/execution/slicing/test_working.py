@@ -11,7 +11,7 @@ from execution.models import Order, ParentEvent, ParentOrder, Slice
 from execution.parent_orders import parents_due
 from execution.services.cancels import request_cancel
 from execution.services.replaces import request_replace
-from execution.services.slices import cancel_parent, working
+from execution.services.slices import cancel_parent, sending, working
 from marketdata.services.feeds import set_market_time
 from risk.models import Alert
 from risk.services import breaker, kill_switch
@@ -364,6 +364,23 @@ def test_the_id_of_another_order_is_no_slice_and_ends_the_parent() -> None:
     assert desk.work() == 0
     desk.checked(parent)
     assert (parent.status, parent.reason) == ("failed", "slice 1: its id belongs to another order")
+
+
+def test_an_id_that_is_taken_ends_no_parent_that_is_being_canceled() -> None:
+    desk = SlicingDesk()
+    parent = desk.parent(client_order_id="mine")
+    submit(desk.account, client_order_id="mine-S1", quantity=D(1))
+    due = next_due(parent)
+    assert due is not None
+    desk.go(due)
+    look = working.look_at(parent.pk, wall_now=desk.wall)
+    assert look.claimed is not None
+    assert look.claim is not None
+    ParentOrder.objects.filter(pk=parent.pk).update(status="canceling")
+    assert not sending.send_slice(slice_id=look.claimed, claim=look.claim, wall_now=desk.wall)
+    desk.work()
+    parent.refresh_from_db()
+    assert parent.status == "canceled"
 
 
 def test_a_late_fill_beyond_the_whole_is_kept_and_told() -> None:
