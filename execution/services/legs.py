@@ -157,6 +157,8 @@ def settle_legs(account_id: int, *, market_at: datetime, wall_now: datetime) -> 
     waiting = Q(account_id=account_id, status__in=WAITING, total_quantity__isnull=True)
     unsent = Q(entry__status__in=UNSENT_ENDS, entry__broker_order_id="")
     unseen = Q(error_code=LEG_NOT_SHOWN, broker_order_id="", entry__status__in=sorted(TERMINAL))
+    if not Order.objects.filter(waiting & (unsent | unseen)).exists():
+        return 0  # every round asks, and hardly ever is there one
     with transaction.atomic():
         journal = Journal.lock(orders=waiting & (unsent | unseen), market_at=market_at, wall_now=wall_now)
         entries = Order.objects.in_bulk({leg.entry_id for leg in journal.orders.values() if leg.entry_id})
@@ -183,7 +185,10 @@ def find_names(*, account: Account, broker: Broker, wall_now: datetime) -> int:
     horizon = wall_now - timedelta(seconds=broker.not_found_grace_seconds)
     lacking = NAMELESS & ~Q(entry__broker_order_id="") & Q(entry__submitted_at__lte=horizon)
     entries = Order.objects.filter(pk__in=Order.objects.filter(lacking, account=account).values("entry_id"))
-    found, failure = ask_about(broker, in_turn(list(entries.order_by("pk")), wall_now)[:MOST_ASKED])
+    nameless = list(entries.order_by("pk"))
+    if not nameless:
+        return 0
+    found, failure = ask_about(broker, in_turn(nameless, wall_now)[:MOST_ASKED])
     learnt = 0
     with transaction.atomic():
         journal = Journal.lock(

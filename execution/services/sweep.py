@@ -10,10 +10,10 @@ from django.db.models import Q
 
 from execution.brokers.base import Broker
 from execution.halting.scopes import CLOSING, adding, stopped
-from execution.models import Account
+from execution.models import Account, Order
 from execution.services.cancels import cancel_open_orders
 from execution.services.recovery import cancel_strays
-from execution.states import OrderStatus
+from execution.states import OPEN, OrderStatus
 from risk.stops import Cancels
 
 EVERY, WHILE_STOPPED = timedelta(seconds=30), timedelta(seconds=5)
@@ -38,6 +38,8 @@ def sweep(*, account: Account, broker: Broker, wall_now: datetime) -> int:
 def cancel_stopped(*, account: Account, wall_now: datetime) -> int:
     """Cancel in the book what an engaged switch stops and is still open; returns how many. Locks: orders, positions."""
     again = 0
+    if not Order.objects.filter(account=account, status__in=sorted(OPEN)).exists():
+        return again
     for wanted, matching in stopped(account).items():
         unsent, asked, _ids = cancel_open_orders(
             orders=matching & ~Q(status=OrderStatus.PENDING_CANCEL) & ~CLOSING,
