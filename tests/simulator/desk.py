@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from execution.brokers.alpaca import AlpacaBroker
 from execution.brokers.alpaca.budget import Budget
 from execution.brokers.alpaca.crosscheck import AlpacaReads
@@ -20,7 +18,7 @@ from execution.services.inbox import reports_since
 from execution.services.recovery import begin_recovery, recover_account, resolve_unanswered
 from execution.services.reports import apply_reports
 from execution.services.second_lock import keep_second_lock
-from execution.services.sweep import WHILE_STOPPED, sweep
+from execution.services.sweep import EVERY, WHILE_STOPPED, sweep
 from execution.services.updates import Update, take_updates
 from tests.simulator.world import World
 from trading.management.commands.run_dispatcher import RESOLVE_EVERY
@@ -36,11 +34,10 @@ class Dispatcher:
         self.broker = AlpacaBroker(line, reports=lambda cursor, limit: reports_since(world.account_id, cursor, limit))
         self.turns = Turns()
         self.has_begun = self.recovered = False
-        self.resolved_at = self.swept_at = datetime.min.replace(tzinfo=UTC)
+        self.resolved_at = self.swept_at = world.wall  # a recovery does both
 
-    def recover(self) -> bool:
+    def recover(self, account: Account) -> bool:
         """Do what a round does before anything else; True when orders may leave."""
-        account = self.world.account()
         if not self.has_begun:
             begin_recovery(account=account)
             self.has_begun = True
@@ -54,18 +51,20 @@ class Dispatcher:
         return True
 
     def round(self) -> None:
-        """Do all that a round does, and now and then what it does now and then."""
-        self.recover()
-        self.book()
-        self.send()
-        self.lock_again()
-        self.book()
-        if self.world.wall - self.resolved_at >= RESOLVE_EVERY:
-            self.resolved_at = self.world.wall
-            self.resolve()
-        if self.world.wall - self.swept_at >= WHILE_STOPPED:
-            self.swept_at = self.world.wall
-            self.sweep()
+        """Do all that a round does, and now and then what it does now and then; the account is read once for it."""
+        world, broker = self.world, self.broker
+        account = world.account()
+        self.recover(account)
+        apply_reports(account=account, broker=broker, wall_now=world.wall)
+        dispatch_once(account=account, broker=broker, wall_now=world.wall)
+        keep_second_lock(account=account, broker=broker, wall_now=world.wall)
+        apply_reports(account=account, broker=broker, wall_now=world.wall)
+        if world.wall - self.resolved_at >= RESOLVE_EVERY:
+            self.resolved_at = world.wall
+            self.resolve(account)
+        if world.wall - self.swept_at >= (WHILE_STOPPED if world.is_stopped else EVERY):
+            self.swept_at = world.wall
+            self.sweep(account)
 
     def send(self, limit: int = 100) -> bool:
         """Send cancels, and what waits while the account may trade; True when something was done."""
@@ -89,23 +88,19 @@ class Dispatcher:
         """Take what the inbox holds into the book."""
         apply_reports(account=self.world.account(), broker=self.broker, wall_now=self.world.wall)
 
-    def resolve(self) -> None:
+    def resolve(self, account: Account) -> None:
         """Ask about orders without an answer."""
         try:
-            resolve_unanswered(account=self.world.account(), broker=self.broker, wall_now=self.world.wall)
+            resolve_unanswered(account=account, broker=self.broker, wall_now=self.world.wall)
         except BrokerError:
             return
 
-    def sweep(self) -> None:
+    def sweep(self, account: Account) -> None:
         """See that what is to be over is over."""
         try:
-            sweep(account=self.world.account(), broker=self.broker, wall_now=self.world.wall)
+            sweep(account=account, broker=self.broker, wall_now=self.world.wall)
         except BrokerError:
             return
-
-    def lock_again(self) -> None:
-        """Let the broker know of a kill switch."""
-        keep_second_lock(account=self.world.account(), broker=self.broker, wall_now=self.world.wall)
 
 
 class Listener:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MOST = 1_000_000
 CHUNK = 50
 FIRST = number_from("SOAK_SEED", 1, most=MOST)
-COUNT = number_from("SOAK_N", 200, most=MOST)
+COUNT = number_from("SOAK_N", 1_000, most=MOST)
 ONLY = os.environ.get("SIM_SEED", "")
 FAILED_ONCE = [
     2033,  # the checker took a fill that the reconciliation had inferred for one that never happened

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -21,14 +21,13 @@ from execution.emulator.market import ScriptedMarket
 from execution.emulator.surface import Surface
 from execution.emulator.venue import VenueSettings
 from execution.invariants import Stop
-from execution.models import Account
+from execution.models import Account, Strategy
 from execution.services.accounts import open_account
 from marketdata import calendar
-from marketdata.models import Feed
+from marketdata.models import Feed, Instrument
 from marketdata.services.quotes import store_quotes
 from marketdata.types import FeedKind, FeedState, QuoteUpdate
 from risk.services import kill_switch
-from tests.factories import make_instrument, make_strategy
 from tests.simulator.wire import Wire
 
 D = Decimal
@@ -85,10 +84,11 @@ class World:
 
     def _open_desk(self) -> None:
         self.feed = Feed.objects.create(name=f"sim-{self.seed}", kind=FeedKind.REAL, state=FeedState.LIVE)
-        for symbol in self.symbols:
-            make_instrument(symbol)
-        for strategy in self.strategies:
-            make_strategy(strategy)
+        Instrument.objects.bulk_create(
+            Instrument(symbol=symbol, name=symbol, average_daily_volume=D(10_000_000), adv_as_of=date(2012, 6, 13))
+            for symbol in self.symbols
+        )
+        Strategy.objects.bulk_create(Strategy(name=name) for name in self.strategies)
         self.account_name = f"sim-{self.seed}"
         account = open_account(
             name=self.account_name,
@@ -113,6 +113,11 @@ class World:
         account = Account.from_db("default", columns, [row[name] for name in columns])
         account.feed = self.feed
         return account
+
+    @property
+    def is_stopped(self) -> bool:
+        """Tell whether a switch is engaged."""
+        return any(stop.until is None for stop in self.stops)
 
     # time
 
