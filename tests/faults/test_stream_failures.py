@@ -18,6 +18,7 @@ from django.db import DataError
 
 from execution.brokers.alpaca import frames, listener, stream, trade_updates
 from execution.brokers.alpaca.trade_updates import TradeUpdates
+from execution.emulator.sockets import loop_milliseconds
 from execution.models import BrokerMessage, Fill
 from execution.services import hearing
 from execution.services.line_alerts import DOWN, MUTE, UNSTORED
@@ -96,6 +97,16 @@ class Wired:
     def _say(self) -> str:
         return f"{self.desk.link().stream}: {self.desk.link().stream_problem}; {standing()}"
 
+    def is_muted_now(self) -> bool:
+        """Tell whether somebody listens, and nobody is told anything."""
+        emulator = self.desk.emulator
+
+        def muted() -> bool:
+            now, connections = loop_milliseconds(), emulator.surface.updates._connections
+            return bool(connections) and all(each.mute_at(now) for each in connections)
+
+        return emulator.call(muted)
+
     def ready(self) -> None:
         """Wait until the line is live, and for so long that what REST tells first means something."""
         self.live()
@@ -155,7 +166,7 @@ def muted(here: Wired, *, seconds: int) -> Iterator[datetime]:
     """Let every connection be mute for so long; yields when that began. It answers pings."""
     began = wall_now()
     here.desk.fault(FaultKind.MUTE_STREAM, times=None, seconds="1")
-    until(here.desk.is_muted)
+    until(here.is_muted_now)
     yield began
     over = began + timedelta(seconds=seconds)
     until(lambda: wall_now() >= over, within=timedelta(seconds=seconds + 5))

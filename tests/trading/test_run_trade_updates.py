@@ -15,8 +15,10 @@ from django.db import connection
 from execution.emulator.server import RunningEmulator
 from execution.emulator.venue import VenueSettings
 from execution.models import BrokerLink, BrokerMessage
+from execution.services import line_alerts
 from execution.services.broker_link import link_of
 from marketdata.clock import wall_now
+from risk.models import Alert
 from tests.execution.updates.line_cases import Desk, emulated, until
 from trading.management.commands import run_trade_updates
 from trading.models import Heartbeat
@@ -120,6 +122,16 @@ def test_a_host_that_is_away_is_noted_and_tried_again_while_the_process_beats(
         lambda: Heartbeat.objects.filter(name="trade_updates").exists() and link_of(desk.account).stream == "down"
     )
     assert "cannot be reached" in link_of(desk.account).stream_problem
+
+
+def test_a_host_that_stays_away_is_an_alert(desk: Desk, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle_on(settings, NOWHERE)
+    monkeypatch.setattr(run_trade_updates, "FIRST_PAUSE", timedelta(milliseconds=100))
+    monkeypatch.setattr(line_alerts, "BLIP", timedelta(milliseconds=300))
+    run_until(lambda: Alert.objects.filter(code=line_alerts.DOWN).exists())
+    alert = Alert.objects.get()
+    assert (alert.severity, alert.subject, alert.state) == ("critical", desk.account.scope, "open")
+    assert "cannot be reached" in alert.message
 
 
 def test_another_account_is_refused_and_nothing_of_it_is_kept(desk: Desk) -> None:
