@@ -10,10 +10,10 @@ import pytest
 from django.db import connection
 from django.db.models.query import QuerySet
 
-from execution.models import Order, ParentOrder, Slice
+from execution.models import Account, Order, ParentOrder, Position, Slice
 from execution.parent_orders import progress
 from execution.services.orders import submit_order
-from execution.services.slices import cancel_parent, create_parent, pause_parent, sending, working
+from execution.services.slices import cancel_parent, create_parent, pause_parent, pause_parents, sending, working
 from execution.services.slices.working import LEASE, work_parent
 from execution.states import OPEN
 from risk.types import Origin
@@ -101,6 +101,36 @@ def test_148_a_pause_waits_for_the_child_that_is_being_stored_and_cancels_it() -
             cursor.execute("SET lock_timeout = 0")
     pause_parent(parent=parent, operator="ann", wall_now=desk.wall)
     assert Order.objects.get().status == "canceled"
+
+
+def test_who_holds_a_parent_waits_for_no_account_order_or_position() -> None:
+    """The gate holds the account while the trigger takes the parent: the other way round would be a deadlock."""
+    allow_bursts()
+    desk = SlicingDesk()
+    parent = due_parent(desk)
+    assert work_parent(parent_id=parent.pk, wall_now=desk.wall)
+    desk.send()
+    desk.broker.end(parent.children.get().client_order_id, "rejected")
+    desk.send()
+    due = next_due(parent)
+    assert due is not None
+    desk.go(due)
+
+    def hold_everything() -> None:
+        for model in (Account, Order, Position):
+            assert list(model.objects.select_for_update(no_key=True).order_by("pk"))
+
+    with in_another_transaction(hold_everything):
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '3s'")
+        look = working.look_at(parent.pk, wall_now=desk.wall)  # notes the end, plans anew, claims
+        assert look.claimed is not None
+        pause_parents(scope="global", operator="ann", reason="halt", wall_now=desk.wall)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+    assert list(parent.slices.filter(number__lte=2).values_list("status", flat=True)) == ["returned", "claimed"]
+    parent.refresh_from_db()
+    assert parent.status == "paused"
 
 
 @pytest.mark.parametrize("steer", [pause_parent, cancel_parent])

@@ -102,7 +102,7 @@ def _record_refusal(row: Slice, claim: UUID, reason: str, wall_now: datetime) ->
 
 
 def _record_failure(row: Slice, claim: UUID, wall_now: datetime) -> bool:
-    """End a parent whose slices cannot be named: their ids belong to others. One that is ending anyway ends as it does."""
+    """End a parent whose slices cannot be named: their ids belong to other orders. What ends anyway is left to it."""
     with transaction.atomic():
         parent = lock_parent(row.parent_id)
         if _release(row, claim, SliceStatus.RETURNED, TAKEN, None) and parent.status in (ACTIVE, PAUSED):
