@@ -8,6 +8,7 @@ from decimal import Decimal
 from execution.errors import OrderConflict, PlanRefused
 from execution.identity import SEPARATOR, exact
 from execution.models import ParentOrder
+from execution.models.slicing import MOST_OFFSET_BPS
 from execution.slicing.plan import MOST_SLICES
 from execution.slicing.states import Algo
 from risk.types import Origin, Side
@@ -15,6 +16,8 @@ from risk.types import Origin, Side
 DEFAULT_PARTICIPATION = Decimal("0.10")
 DEFAULT_PART_MINUTES = 5
 LONGEST_MINUTES = 390
+PLACES = 4
+"""Decimal places that participation and offset are stored with."""
 COMPARED = (
     "side",
     "quantity",
@@ -74,8 +77,15 @@ def refuse_numbers(wish: ParentWish) -> None:
         raise PlanRefused("slices", f"{wish.wished_slices}: from 1 to {MOST_SLICES} is allowed")
     if not wish.quantity.is_finite() or wish.quantity <= 0:
         raise PlanRefused("quantity", f"{wish.quantity}: a number above 0 is allowed")
-    if not 0 < wish.participation <= 1:
-        raise PlanRefused("max_participation", f"{wish.participation}: above 0 and up to 1 is allowed")
+    if not _fits(wish.participation) or not 0 < wish.participation <= 1:
+        raise PlanRefused(
+            "max_participation", f"{wish.participation}: above 0 and up to 1 with {PLACES} decimal places is allowed"
+        )
+    offset = wish.limit_offset_bps
+    if offset is not None and (not _fits(offset) or not 0 <= offset <= MOST_OFFSET_BPS):
+        raise PlanRefused(
+            "limit_offset_bps", f"{offset}: from 0 to {MOST_OFFSET_BPS} with {PLACES} decimal places is allowed"
+        )
 
 
 def refuse_other(parent: ParentOrder, wish: ParentWish) -> None:
@@ -107,6 +117,11 @@ def intent_key(wish: ParentWish, day: date) -> str:
         *(_plain(getattr(wish, name)) for name in COMPARED),
     ]
     return hashlib.sha256(SEPARATOR.join(["parent", *parts]).encode()).hexdigest()
+
+
+def _fits(value: Decimal) -> bool:
+    """Tell whether it is stored as it is: rounded, it would be another wish when it comes again."""
+    return value.is_finite() and value == round(value, PLACES)
 
 
 def _plain(value: object) -> str:

@@ -182,3 +182,29 @@ def test_a_stored_plan_keeps_the_numbers_it_was_made_of() -> None:
     parent.refresh_from_db()
     assert (parent.limit_offset_bps, parent.max_participation) == (D("12.5"), D("0.05"))
     assert parent.average_daily_volume == 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_participation", "0.00001"),
+        ("max_participation", "0.12345"),
+        ("max_participation", "NaN"),
+        ("limit_offset_bps", "1.23456"),
+        ("limit_offset_bps", "1000.1"),
+        ("limit_offset_bps", "-1"),
+    ],
+)
+def test_a_number_that_could_not_be_stored_as_it_is_is_refused(field: str, value: str) -> None:
+    desk = SlicingDesk()
+    with pytest.raises(PlanRefused, match="4 decimal places is allowed") as refusal:
+        desk.ask(**{field: D(value)}, client_order_id="once")
+    assert refusal.value.field == field
+    assert not ParentOrder.objects.exists()
+
+
+def test_the_finest_numbers_that_are_allowed_are_the_same_wish_again() -> None:
+    desk = SlicingDesk()
+    fine = {"max_participation": D("0.1234"), "limit_offset_bps": D("1.2345"), "client_order_id": "once"}
+    assert desk.ask(**fine).created
+    assert not desk.ask(**fine).created
