@@ -6,6 +6,7 @@ true paces besides. By the emulator's log every execution is in the book once.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import pytest
 from django.db import DataError
 
 from execution.brokers.alpaca import frames, listener, stream, trade_updates
+from execution.brokers.alpaca.budget import Budget
 from execution.brokers.alpaca.trade_updates import TradeUpdates
 from execution.emulator.sockets import loop_milliseconds
 from execution.models import BrokerMessage, Fill
@@ -137,6 +139,8 @@ def here(desk: Desk, monkeypatch: Patch) -> Iterator[Wired]:
     """A wired desk at a tenth of the real paces."""
     for (module, name), value in TENTH.items():
         monkeypatch.setattr(module, name, value)
+    # Ten times as many requests as in life must be those of a minute.
+    desk.line.budget = Budget(nanoseconds=lambda: time.monotonic_ns() * 10)
     with wired(desk) as found:
         yield found
 
