@@ -5,6 +5,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 from django.db.models import F, Sum
 
+from execution.crashpoints import Point, crashpoint
 from execution.errors import OrderConflict
 from execution.halting.residue import Found, Kind, Why
 from execution.models import Account, BrokerLink, HaltProcedure, HaltResidue, Order, Position
@@ -29,22 +30,26 @@ GIVEN_UP = frozenset({Why.DENIED, Why.REFUSED, Why.MARKET_CLOSED, Why.STRANGER, 
 
 
 def close_symbol(
-    procedure: HaltProcedure, symbol: str, live: Decimal, *, strategy: str = "", wall_now: datetime
+    procedure: HaltProcedure, symbol: str, live: Decimal, *, before: Decimal, strategy: str = "", wall_now: datetime
 ) -> list[Found]:
     """Order what closes a symbol of which the broker holds `live` shares, and tell what is left of it and why.
 
     Lines on the broker's side of the position are closed, as far as it has shares that no open order closes already; a
-    line on the other side is a matter between our own strategies and needs no trade.
+    line on the other side is a matter between our own strategies and needs no trade. `before` is what the book had
+    before the broker was asked: when it has another number now, the answer may be older than the fill, and the next
+    look decides. What is being closed is read first, so that a fill in between takes room and never gives it.
     """
     account = procedure.account
+    room = abs(live) - _being_closed(account, symbol, live)
     rows = Position.objects.filter(account=account, instrument__symbol=symbol).exclude(quantity=0)
     lines = list(rows.select_related("strategy", "instrument").order_by("strategy__name"))
+    if sum((row.quantity for row in lines), ZERO) != before:
+        return [Found(kind=Kind.POSITION, name=symbol, symbol=symbol, quantity=live, why=Why.CLOSING, detail=MOVED)]
     same_side = [row for row in lines if row.quantity * live > 0 and strategy in ("", row.strategy.name)]
     if not same_side:
         if strategy:
             return []
         return [Found(kind=Kind.POSITION, name=symbol, symbol=symbol, quantity=live, why=Why.STRANGER, detail=OTHERS)]
-    room = abs(live) - _being_closed(account, symbol, live)
     found = []
     for line in same_side:
         room, result = _close_line(procedure, line, live, room, wall_now)
@@ -52,6 +57,7 @@ def close_symbol(
     return found
 
 
+MOVED = "shares were booked while the broker was asked: the next look decides"
 OTHERS = "the broker holds shares that no strategy of ours has: close them at the broker, or book them first"
 
 
@@ -140,16 +146,16 @@ def _blocked(procedure: HaltProcedure, row: HaltResidue, wall_now: datetime) -> 
         return row.why, f"accepted by {row.accepted_by}"
     if row.failures >= MOST_FAILURES:
         return row.why, _last_words(procedure, row)
+    at = account.feed.market_now(wall_now)
+    is_open = calendar.market_phase(at) == "open"
+    if not is_open and not procedure.at_open:  # before the suspension, which is lifted only to send something
+        return Why.MARKET_CLOSED, "ask again with the next open, or when it has come"
     link = BrokerLink.objects.filter(account=account).first()
     if link is not None and link.suspended:
         why = Why.CLOSING if link.suspended_by_us else Why.SUSPENDED
         return why, "the broker's suspension is being lifted" if link.suspended_by_us else "suspended by somebody else"
-    at = account.feed.market_now(wall_now)
-    if calendar.market_phase(at) != "open":
-        if not procedure.at_open:
-            return Why.MARKET_CLOSED, "ask again with the next open, or when it has come"
-        if not auctions_are_taken(at) or -2 <= calendar.minutes_from_open(at) < 0:
-            return Why.WAITS_FOR_OPEN, "orders for the opening auction are taken from 19:00 New York on"
+    if not is_open and (not auctions_are_taken(at) or -2 <= calendar.minutes_from_open(at) < 0):
+        return Why.WAITS_FOR_OPEN, "orders for the opening auction are taken from 19:00 New York on"
     if row.tried_at is not None and wall_now - row.tried_at < COOL_DOWN:
         return row.why, "the next try waits a moment"
     return None
@@ -206,6 +212,7 @@ def _try(
         result = submit_order(intent=intent, account=procedure.account, wall_now=wall_now)
     except OrderConflict:  # made before a crash, for another number of shares
         result = None
+    crashpoint(Point.HALT_AFTER_ORDER)
     row.attempts, row.tried_at, row.why = attempt, wall_now, Why.CLOSING
     detail = intent.client_order_id
     if result is not None and not result.accepted:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import structlog
 from django.db.models import Q
@@ -17,6 +18,7 @@ from risk.models import GLOBAL_SCOPE
 from risk.stops import Cancels
 
 log = structlog.get_logger(__name__)
+ZERO = Decimal(0)
 CANCEL_LATE = timedelta(seconds=3)
 """Wall time after which a cancel that is not done is told as left."""
 
@@ -126,6 +128,7 @@ def close_positions(procedure: HaltProcedure, broker: Broker, wall_now: datetime
     A broker that forgets a position which the book has is not believed at once: the next look decides.
     """
     kind, _, name = procedure.scope.partition(":")
+    before = net_quantities(procedure.account)
     live = {position.symbol: position.quantity for position in broker.positions() if position.quantity}
     strategy = name if kind == "strategy" else ""
     if kind == "symbol":
@@ -136,7 +139,9 @@ def close_positions(procedure: HaltProcedure, broker: Broker, wall_now: datetime
         live = {symbol: quantity for symbol, quantity in live.items() if symbol in ours}
     found: list[Found] = []
     for symbol in sorted(live):
-        found += close_symbol(procedure, symbol, live[symbol], strategy=strategy, wall_now=wall_now)
+        found += close_symbol(
+            procedure, symbol, live[symbol], before=before.get(symbol, ZERO), strategy=strategy, wall_now=wall_now
+        )
     return found + _unseen(procedure, set(live), strategy)
 
 

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from execution.brokers.base import Broker, BrokerError
+from execution.crashpoints import Point, crashpoint
 from execution.halting.closing import GIVEN_UP, MOST_FAILURES
 from execution.halting.looking import close_positions, look_at_orders, orders_of
 from execution.halting.residue import Kind, Why, keeps_open, left, note
@@ -37,10 +38,11 @@ ACTOR = "kill switch"
 def begin(*, account: Account, wish: HaltWish, wall_now: datetime) -> HaltProcedure:
     """Open the procedure of a halt in the account, in place of an earlier one of the same scope.
 
-    One that carries out the same engage already is returned as it is. Locks: the earlier one.
+    One that carries out the same engage already is returned as it is (a second click), unless it has given something
+    up or less was asked of it: pressing again begins the tries anew. Locks: the earlier one.
     """
     running = _running(account, wish.scope)
-    if running is not None and wish.event_id and running.event_id == wish.event_id:
+    if running is not None and _does_all_of(running, wish):
         return running
     try:
         with transaction.atomic():
@@ -131,8 +133,7 @@ def advance(*, account: Account, broker: Broker, wall_now: datetime) -> int:
 
 def step(procedure: HaltProcedure, broker: Broker, wall_now: datetime) -> bool:
     """Take one step, unless somebody else takes it."""
-    mine = HaltProcedure.objects.filter(pk=procedure.pk, version=procedure.version, state__in=RUNNING)
-    if not mine.update(version=F("version") + 1, next_at=wall_now + STEP, stepped_at=wall_now):
+    if not _take(procedure, wall_now):
         return False
     procedure.version += 1
     try:
@@ -142,9 +143,17 @@ def step(procedure: HaltProcedure, broker: Broker, wall_now: datetime) -> bool:
     return True
 
 
+def _take(procedure: HaltProcedure, wall_now: datetime) -> bool:
+    """Count the version up, which only one of all who have read it can."""
+    mine = HaltProcedure.objects.filter(pk=procedure.pk, version=procedure.version, state__in=RUNNING)
+    return bool(mine.update(version=F("version") + 1, next_at=wall_now + STEP, stepped_at=wall_now))
+
+
 def _act(procedure: HaltProcedure, broker: Broker, wall_now: datetime) -> None:
     _cancel_in_book(procedure, wall_now)
+    crashpoint(Point.HALT_AFTER_CANCELS)
     quiet = look_at_orders(procedure, broker, wall_now)
+    crashpoint(Point.HALT_AFTER_LOOK)
     if procedure.state == ProcedureState.CANCELING:
         _after_cancels(procedure, quiet, wall_now)
     else:
@@ -164,6 +173,7 @@ def _after_cancels(procedure: HaltProcedure, quiet: bool, wall_now: datetime) ->
 
 def _after_closing(procedure: HaltProcedure, broker: Broker, quiet: bool, wall_now: datetime) -> None:
     found = close_positions(procedure, broker, wall_now)
+    crashpoint(Point.HALT_AFTER_CLOSING)
     note(procedure, found, kind=Kind.POSITION, wall_now=wall_now)
     empties = procedure.empties + 1 if quiet and not found else 0
     if empties >= EMPTY_TWICE:
@@ -207,11 +217,14 @@ def _cancel_in_book(procedure: HaltProcedure, wall_now: datetime) -> None:
 
 
 def _finish(procedure: HaltProcedure, wall_now: datetime, state: ProcedureState = ProcedureState.VERIFIED) -> None:
-    """End it; what was accepted by name keeps it from being called verified."""
+    """End it and its alert together; what was accepted by name keeps it from being called verified."""
     if state == ProcedureState.VERIFIED and any(row.accepted_at for row in left(procedure)):
         state = ProcedureState.ACCEPTED
-    _write(procedure, state=state, finished_at=wall_now, empties=EMPTY_TWICE, problem="")
-    _tell(procedure, [], wall_now)
+    with transaction.atomic():
+        _write(procedure, state=state, finished_at=wall_now, empties=EMPTY_TWICE, problem="")
+        crashpoint(Point.HALT_BEFORE_END)
+        _tell(procedure, [], wall_now)
+    crashpoint(Point.HALT_AFTER_END)
     log.warning("halt_over", procedure_id=procedure.pk, scope=procedure.scope, state=state.value)
 
 
@@ -234,6 +247,12 @@ def _tell(procedure: HaltProcedure, rows: Sequence[object], wall_now: datetime) 
         message=f"halt of {procedure.scope}: {len(rows)} left: " + "; ".join(str(row) for row in rows[:5]),
         now=wall_now,
     )
+
+
+def _does_all_of(running: HaltProcedure, wish: HaltWish) -> bool:
+    if not wish.event_id or running.event_id != wish.event_id or running.state == ProcedureState.RESIDUE:
+        return False
+    return running.everything >= wish.everything and running.at_open >= wish.at_open
 
 
 def _running(account: Account, scope: str) -> HaltProcedure | None:

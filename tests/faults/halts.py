@@ -3,14 +3,16 @@
 from datetime import timedelta
 from typing import Any
 
+from execution.brokers.base import OrderRequest
 from execution.halting.procedure import advance, begin, ensure_procedures
-from execution.models import HaltProcedure, Order
+from execution.models import HaltProcedure, HaltResidue, Order
 from execution.services.halt import engage_kill_switch
 from execution.services.reports import apply_reports
 from execution.services.second_lock import keep_second_lock
 from execution.services.sweep import sweep
 from execution.types import HaltReport, HaltWish
-from tests.factories import D, make_order, make_strategy
+from marketdata.models import Feed
+from tests.factories import MARKET_AT, D, make_order, make_quote, make_strategy
 from tests.faults.line import Line, named
 
 REASON = "a test of the whole switch"
@@ -71,3 +73,41 @@ def holding(line: Line, name: str = "hold", **fields: Any) -> Order:
 
 def closings() -> list[Order]:
     return list(Order.objects.filter(origin="flatten").order_by("pk"))
+
+
+def theirs(line: Line) -> list[str]:
+    return sorted(order.client_order_id for order in line.broker.open_orders())
+
+
+def held_there(line: Line) -> dict[str, object]:
+    return {position.symbol: position.quantity for position in line.broker.positions()}
+
+
+def left() -> dict[str, str]:
+    return dict(HaltResidue.objects.filter(gone_at__isnull=True).values_list("name", "why"))
+
+
+def stranger(line: Line) -> None:
+    """Let another program of the account rest an order."""
+    line.broker.submit(
+        OrderRequest(
+            client_order_id="not-ours",
+            symbol="AAPL",
+            side="buy",
+            quantity=D(3),
+            order_type="limit",
+            time_in_force="day",
+            limit_price=D(99),
+        ),
+        at=MARKET_AT,
+    )
+
+
+def night(line: Line) -> None:
+    """Let it be eight in the evening."""
+    at = MARKET_AT.replace(day=15, hour=0)
+    Feed.objects.filter(pk=line.account.feed_id).update(market_at=at)
+    line.account.feed.refresh_from_db()
+    make_quote(line.account.feed, at=at)
+    now = line.emulator.call(lambda: line.emulator.surface.clock.now())
+    line.emulator.advance(D(int((at - now).total_seconds())))

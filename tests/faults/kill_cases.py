@@ -33,10 +33,10 @@ from execution.states import OPEN
 from marketdata import calendar
 from risk.models import GLOBAL_SCOPE, KillSwitchEvent
 from risk.selectors import is_engaged
-from risk.services import kill_switch
 from risk.types import OrderIntent, Origin
 from tests.execution.group_cases import make_group
 from tests.factories import D, make_account, make_order
+from tests.faults.halt_cases import is_proved_flat, move_halt, release, something_to_close
 from tests.faults.killed_desk import KilledDesk, Place
 
 Arguments = tuple[Any, ...]
@@ -51,7 +51,8 @@ def nothing(_desk: KilledDesk, *_arguments: Any) -> None:
 class Case:
     """One work: `passages` is how often it surely passes the place; `holds` what is looked at beside the invariants.
 
-    With `alone` the desk comes to rest after each death, because the next one begins elsewhere.
+    With `alone` the desk comes to rest after each death, because the next one begins elsewhere. `few` is how many die
+    where every change is looked at: less of a work that takes seconds each time.
     """
 
     prepare: Callable[[KilledDesk], Arguments]
@@ -60,6 +61,7 @@ class Case:
     holds: Callable[..., None] = nothing
     passages: int = 1
     alone: bool = False
+    few: int = 20
 
 
 # the gate
@@ -320,19 +322,6 @@ def all_is_stopped(desk: KilledDesk, reason: str, logged: int) -> None:
     release(desk)
 
 
-def release(desk: KilledDesk) -> None:
-    """Let trading go on; at most one release a minute."""
-    desk.wall += timedelta(minutes=2)
-    kill_switch.disengage(
-        scope=GLOBAL_SCOPE,
-        operator="ann",
-        second_operator="bob",
-        reason="the next trial",
-        source="command",
-        now=desk.wall,
-    )
-
-
 STOPPING = Case(prepare=something_to_stop, work=press, holds=all_is_stopped, alone=True)
 
 
@@ -359,6 +348,10 @@ def lock_is_ours(desk: KilledDesk) -> None:
 
 
 LOCKING = Case(prepare=engaged, work=keep_lock, holds=lock_is_ours, alone=True)
+
+
+PROVING = Case(prepare=something_to_close, work=move_halt, holds=is_proved_flat, alone=True, few=3)
+STEPS = Case(prepare=something_to_close, work=move_halt, holds=is_proved_flat, passages=3, alone=True, few=3)
 
 
 def a_reason(desk: KilledDesk) -> Arguments:
@@ -468,6 +461,10 @@ CASES: dict[Point, Case] = {
     **dict.fromkeys(
         (Point.KILL_AFTER_ROW, Point.KILL_BEFORE_COMMIT, Point.KILL_BETWEEN_ACCOUNTS, Point.KILL_AFTER_CANCELS),
         STOPPING,
+    ),
+    **dict.fromkeys((Point.HALT_AFTER_CANCELS, Point.HALT_AFTER_LOOK), STEPS),
+    **dict.fromkeys(
+        (Point.HALT_AFTER_ORDER, Point.HALT_AFTER_CLOSING, Point.HALT_BEFORE_END, Point.HALT_AFTER_END), PROVING
     ),
     **dict.fromkeys((Point.LOCK_AFTER_NOTE, Point.LOCK_AFTER_CALL), LOCKING),
     **dict.fromkeys((Point.WISH_BEFORE_KEPT, Point.WISH_AFTER_KEPT), KEEPING),

@@ -20,7 +20,7 @@ from tests.faults.storm import number_from
 from tests.faults.task_cases import TASK_CASES
 
 pytestmark = pytest.mark.django_db(transaction=True)
-FEW, FULL = 20, 50
+FULL = 50
 RECOVERED_WITHIN_SECONDS = 15
 COMES_TO_REST = 0.25
 """How often the desk comes to rest after a death; otherwise the next process dies before all is settled."""
@@ -39,7 +39,8 @@ def test_a_process_killed_here_loses_nothing_and_doubles_nothing(
     seed = number_from("SOAK_SEED", 7, most=100_000)
     with killed_desk(var_dir=tmp_path, seed=f"{seed} {point}") as desk, proving(point, record_property) as proof:
         proof.more = f"seed {seed}"
-        count, case = trials(FEW, full=FULL), CASES[point]
+        case = CASES[point]
+        count = trials(case.few, full=FULL)
         unseen: list[Arguments] = []
         while proof.n < count:
             desk.trial = proof.n
