@@ -10,6 +10,7 @@ from django.urls import URLPattern, path, reverse
 
 from execution.admin.columns import money, shares
 from execution.models import Account, AccountDay, Order, Strategy, StrategyDay
+from execution.reconciliation.strangers import set_strangers
 from execution.services.halt import engage_kill_switch
 from execution.states import OPEN
 from marketdata.admin import ReadOnlyAdmin
@@ -53,13 +54,14 @@ class AccountAdmin(ReadOnlyAdmin):
         "margin_multiplier",
         "reconciliation",
         "reconciled_at",
+        "strangers",
     )
     list_filter = ("kind", "mode", "reconciliation")
     list_select_related = ("feed",)
     search_fields = ("name", "account_number")
     date_hierarchy = "created_at"
     change_list_template = "admin/execution/account/change_list.html"
-    actions = ("engage", "trip", "reset")
+    actions = ("engage", "trip", "reset", "adopt_strangers", "quarantine_strangers")
 
     def get_urls(self) -> list[URLPattern]:
         """Add the page that stops everything."""
@@ -151,6 +153,36 @@ class AccountAdmin(ReadOnlyAdmin):
             question,
             lambda account, reason: breaker.reset(
                 scope=account.scope, reason=reason, operator=operator, now=wall_now()
+            ),
+        )
+
+    @admin.action(description="Adopt orders and positions of others", permissions=["reset"])
+    def adopt_strangers(self, request: HttpRequest, queryset: QuerySet[Account]) -> HttpResponse | None:
+        """Take what others do at the broker into the book from now on."""
+        return self._strangers(request, queryset, Account.Strangers.ADOPT)
+
+    @admin.action(description="Quarantine orders and positions of others", permissions=["reset"])
+    def quarantine_strangers(self, request: HttpRequest, queryset: QuerySet[Account]) -> HttpResponse | None:
+        """Refuse what others do at the broker from now on, and close the account when they do."""
+        return self._strangers(request, queryset, Account.Strangers.QUARANTINE)
+
+    def _strangers(
+        self, request: HttpRequest, queryset: QuerySet[Account], policy: Account.Strangers
+    ) -> HttpResponse | None:
+        question = Question(
+            f"Others at the broker: {policy.value}",
+            f"Orders and positions that nobody of ours wanted are {policy.label} from now on; none is ever canceled.",
+            [account.name for account in queryset],
+            policy.value.capitalize(),
+        )
+        operator = request.user.get_username()
+        return _for_each(
+            self,
+            request,
+            queryset,
+            question,
+            lambda account, reason: set_strangers(
+                account=account, policy=policy, operator=operator, reason=reason, wall_now=wall_now()
             ),
         )
 

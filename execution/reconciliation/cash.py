@@ -25,10 +25,10 @@ def book_activities(*, account: Account, broker: Broker, wall_now: datetime) -> 
 
     :raises BrokerError: no whole answer; nothing is booked and the next look begins where this one began
     """
-    since = account.activities_until or _opened_at(account)
-    told = broker.activities(after=since - OVERLAP)
-    opened = _opened_at(account)
-    return _book([each for each in told if each.at > opened], account, wall_now) if told else 0
+    opened = opened_at(account)
+    told = broker.activities(after=(account.activities_until or opened) - OVERLAP)
+    new = [each for each in told if each.at > opened]
+    return _book(new, account, wall_now) if new else 0
 
 
 def cash_difference(*, account: Account, broker: Broker) -> Decimal | None:
@@ -57,7 +57,8 @@ def unpaid_dividends(account: Account) -> Decimal:
     return (booked.aggregate(sum=Sum("amount"))["sum"] or ZERO) - (paid.aggregate(sum=Sum("amount"))["sum"] or ZERO)
 
 
-def _opened_at(account: Account) -> datetime:
+def opened_at(account: Account) -> datetime:
+    """Return since when the book is kept (market time): what was before is in the cash that it was opened with."""
     opening = CashEntry.objects.filter(account=account, reference="opening").values_list("market_at", flat=True).first()
     return opening or account.created_at
 
@@ -73,8 +74,7 @@ def _book(told: Sequence[BrokerActivity], account: Account, wall_now: datetime) 
             known.add(_reference(each))
             _enter(locked, each, wall_now)
             booked += 1
-    if told:
-        locked.activities_until = max(each.at for each in told)
+    locked.activities_until = max(each.at for each in told)
     locked.save(update_fields=["cash", "starting_cash", "activities_until"])
     account.cash, account.starting_cash = locked.cash, locked.starting_cash
     account.activities_until = locked.activities_until

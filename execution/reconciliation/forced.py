@@ -91,6 +91,11 @@ def is_forced(account_id: int, wall_now: datetime) -> bool:
     return valid.exists()
 
 
+def may_trade(account: Account, wall_now: datetime) -> bool:
+    """Tell whether the claim lets orders of the account leave: the books agree, or two people's word still counts."""
+    return account.reconciliation == R.CLEAN or (account.reconciliation == R.FORCED and is_forced(account.pk, wall_now))
+
+
 @transaction.atomic
 def end_expired(*, account: Account, wall_now: datetime) -> bool:
     """Close an account whose forced completion is over; the next run says what it is. Locks: the account."""

@@ -10,7 +10,7 @@ from execution.crashpoints import Point, crashpoint
 from execution.models import Account, Break, Order, ReconciliationRun
 from execution.reconciliation import breaks, compare
 from execution.reconciliation.breaks import Sighting
-from execution.reconciliation.cash import book_activities
+from execution.reconciliation.cash import book_activities, opened_at
 from execution.reconciliation.confirming import UNDECIDED, Findings, confirm
 from execution.reconciliation.forced import ALERT as FORCED_ALERT
 from execution.reconciliation.locking import one_at_a_time
@@ -24,6 +24,7 @@ Trigger, State, Kind = ReconciliationRun.Trigger, ReconciliationRun.State, Break
 SETTLE = timedelta(seconds=10)
 """Wall time that a broker's positions may lag behind its orders."""
 LOOKS = 5
+MAY_FILL = frozenset({"accepted", "partially_filled", "pending_cancel", "held"})
 
 
 def reconcile(
@@ -115,13 +116,11 @@ def _orders(
     seen = compare.look_at_orders(account=account, listed=listed, broker=broker, wall_now=wall_now)
     found.orders = len(seen.pairs) + len(seen.strangers)
     if adopts(account):
+        opened = opened_at(account)
         for stranger in seen.strangers:
-            if stranger.filled_quantity or stranger.status in (
-                "accepted",
-                "partially_filled",
-                "pending_cancel",
-                "held",
-            ):
+            # Of one that was over before, the shares are a transfer in kind, and the cash is in the opening.
+            lately = stranger.filled_quantity and stranger.updated_at > opened
+            if lately or stranger.status in MAY_FILL:
                 found.adopted += adopt_order(account_id=account.pk, found=stranger, wall_now=wall_now) is not None
         if found.adopted:
             seen = compare.look_at_orders(account=account, listed=listed, broker=broker, wall_now=wall_now)

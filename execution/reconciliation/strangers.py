@@ -27,6 +27,7 @@ from marketdata import calendar
 from marketdata.models import Instrument
 from risk.checks.form import storable
 from risk.services.alerts import raise_alert
+from risk.services.reasons import require_reason
 from risk.states import AlertSeverity
 from risk.types import OrderType, Origin, Side, TimeInForce
 
@@ -44,6 +45,32 @@ ENDED = {
 def adopts(account: Account) -> bool:
     """Tell whether the account takes others' orders and positions into its book."""
     return account.strangers == Account.Strangers.ADOPT
+
+
+@transaction.atomic
+def set_strangers(*, account: Account, policy: str, operator: str, reason: str, wall_now: datetime) -> bool:
+    """Say what becomes of others' orders and positions from now on, and tell people; False where it is so already.
+
+    What was adopted stays in the book. Locks: the account.
+    :raises InvalidReason: shorter than 10 or longer than 500 characters
+    """
+    text, chosen = require_reason(reason), Account.Strangers(policy)
+    locked = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    account.strangers = chosen
+    if locked.strangers == chosen:
+        return False
+    locked.strangers = chosen
+    locked.save(update_fields=["strangers"])
+    log.warning("strangers_policy_set", account=account.name, policy=chosen.value, operator=operator, reason=text)
+    raise_alert(
+        code="strangers_policy_set",
+        subject=account.scope,
+        severity=AlertSeverity.INFO,
+        message=f"orders and positions of others are {chosen.label}, says {operator}: {text}",
+        now=wall_now,
+        detail={"policy": chosen.value, "operator": operator, "reason": text},
+    )
+    return True
 
 
 @transaction.atomic

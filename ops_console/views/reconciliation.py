@@ -13,7 +13,7 @@ from execution.errors import ExecutionError
 from execution.models import Account, Break, ReconciliationRun
 from execution.reconciliation import deciding
 from execution.reconciliation.breaks import live_breaks
-from execution.reconciliation.forced import approve_force, request_force
+from execution.reconciliation.forced import approve_force, may_trade, request_force
 from execution.reconciliation.runs import reconcile
 from ops_console.api.answers.reconciliation import current_force
 from ops_console.api.desk import desk
@@ -21,9 +21,11 @@ from ops_console.api.problems import Problem
 from ops_console.permissions import Act, requires
 from ops_console.views.outcome import outcome
 from risk.errors import RiskError
+from trading.services.reconciling import is_late
 
 RUNS_SHOWN, PAST_SHOWN = 20, 20
 BACK = "reconciliation"
+DECISIONS = ("accept", "ignore", "repair")
 REFUSALS = (RiskError, ExecutionError, BrokerError, Problem)
 
 
@@ -39,7 +41,8 @@ def reconciliation(request: HttpRequest) -> HttpResponse:
     context = {
         "account": account,
         "clean": account.reconciliation == Account.Reconciliation.CLEAN,
-        "trades": account.reconciliation in (Account.Reconciliation.CLEAN, Account.Reconciliation.FORCED),
+        "trades": may_trade(account, now.wall_now),
+        "late": is_late(account, now.wall_now),
         "breaks": list(live_breaks(account)),
         "past": Break.objects.filter(account=account).exclude(state__in=Break.LIVE)[:PAST_SHOWN],
         "runs": ReconciliationRun.objects.filter(account=account)[:RUNS_SHOWN],
@@ -73,6 +76,9 @@ def run_now(request: HttpRequest) -> HttpResponse:
 def decide(request: HttpRequest, break_id: int) -> HttpResponse:
     """Accept, ignore or repair a break."""
     decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "")
+    if decision not in DECISIONS:
+        text = f"decision {decision!r}: must be one of {', '.join(DECISIONS)}; nothing was decided"
+        return outcome(request, "bad", text, back=BACK, status=400)
 
     def act() -> str:
         now = desk()

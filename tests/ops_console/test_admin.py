@@ -36,6 +36,7 @@ from ops_console.models import ApiToken
 from ops_console.services.roles import ensure_roles
 from ops_console.services.tokens import create_token
 from risk.models import (
+    Alert,
     BreakerEvent,
     Decision,
     KillSwitchEvent,
@@ -367,13 +368,40 @@ def test_a_key_is_revoked_by_the_admin_role_only(officer):
     assert token.revoked_at is not None
 
 
+def test_what_becomes_of_orders_of_others_is_set_with_a_reason(officer, account):
+    confirm(officer, type(account), "adopt_strangers", [account])
+    account.refresh_from_db()
+    assert account.strangers == "adopt"
+    confirm(officer, type(account), "quarantine_strangers", [account])
+    account.refresh_from_db()
+    assert account.strangers == "quarantine"
+    alert = Alert.objects.get(code="strangers_policy_set")
+    assert alert.detail["reason"] == REASON
+    confirm(client_of("trader"), type(account), "adopt_strangers", [account])
+    account.refresh_from_db()
+    assert account.strangers == "quarantine"
+
+
+RISK_ACTS = {
+    "cancel",
+    "engage",
+    "trip",
+    "reset",
+    "ask_for_release",
+    "back_to_default",
+    "lift",
+    "adopt_strangers",
+    "quarantine_strangers",
+}
+
+
 @pytest.mark.parametrize(
     ("role", "may"),
     [
         ("viewer", set()),
         ("trader", {"cancel", "engage", "trip"}),
-        ("risk_officer", {"cancel", "engage", "trip", "reset", "ask_for_release", "back_to_default", "lift"}),
-        ("admin", {"cancel", "engage", "trip", "reset", "ask_for_release", "back_to_default", "lift"}),
+        ("risk_officer", RISK_ACTS),
+        ("admin", RISK_ACTS),
     ],
 )
 def test_each_role_sees_its_acts_and_no_others(account, rf, role, may):

@@ -1,5 +1,6 @@
 """The page that shows what differs from the broker, and where people decide about it."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -44,3 +45,29 @@ def test_run_now_compares(desk: Account, visitor: Visitor) -> None:
     answer = visitor("trader").post(reverse("reconciliation-run"), follow=True)
     assert "Compared 0 orders and 0 positions: clean." in answer.content.decode()
     assert ReconciliationRun.objects.get().trigger == "operator"
+
+
+def test_a_decision_that_is_none_decides_nothing(desk: Account, visitor: Visitor) -> None:
+    row = differing(desk)
+    address = reverse("reconciliation-decide", args=[row.pk])
+    for decision in ("", "forget"):
+        form = {"decision": decision, "reason": REASON}
+        answer = visitor("risk_officer").post(address, form, headers={"HX-Request": "true"})
+        assert answer.status_code == 400
+        assert "must be one of accept, ignore, repair" in answer.content.decode()
+    assert Break.objects.get().state == "open"
+
+
+def test_a_verdict_that_is_old_is_no_agreement(desk: Account, visitor: Visitor) -> None:
+    desk.feed.kind = "real"
+    desk.feed.save()
+    Account.objects.filter(pk=desk.pk).update(reconciled_at=wall_now() - timedelta(minutes=4))
+    html = visitor("viewer").get(reverse(PAGE)).content.decode()
+    assert "The last verdict is old" in html
+    assert "agree with the broker" not in html
+
+
+def test_what_differs_and_closes_nothing_is_not_called_agreement(desk: Account, visitor: Visitor) -> None:
+    differing(desk, kind="cash", subject="cash", symbol="", ours="100", theirs="90")
+    html = visitor("viewer").get(reverse(PAGE)).content.decode()
+    assert "Nothing of what differs closes the account" in html

@@ -11,6 +11,7 @@ from execution.reconciliation.runs import SETTLE
 from marketdata.types import FeedKind
 
 JITTER_PARTS = 8
+LATE_AFTER = 3
 LOOK_AGAIN = SETTLE + timedelta(seconds=2)
 """After a suspicion: when the broker's views have settled."""
 _asked_at: dict[int, datetime] = {}
@@ -30,13 +31,20 @@ def ask_for_reconciliation(account: Account, wall_now: datetime) -> None:
         enqueue("reconcile", account.pk)
 
 
+def is_late(account: Account, wall_now: datetime) -> bool:
+    """Tell whether the state of the account is older than it may be: three intervals without a verdict."""
+    if not _is_compared(account) or account.reconciled_at is None:
+        return False
+    return wall_now - account.reconciled_at > LATE_AFTER * timedelta(seconds=settings.RECONCILIATION_INTERVAL_SECONDS)
+
+
 def is_due(account: Account, wall_now: datetime) -> bool:
     """Tell whether the newest comparison is older than the interval; a suspicion is looked at again sooner.
 
     The interval is up to an eighth longer, by the newest run's number, so that desks do not ask in step. A replay's
     clock runs faster than its books settle, and it has nobody else at its exchange.
     """
-    if account.mode == Account.Mode.DRY_RUN or account.feed.kind == FeedKind.MANUAL:
+    if not _is_compared(account):
         return False
     newest = ReconciliationRun.objects.filter(account=account).first()
     if newest is None:
@@ -46,3 +54,7 @@ def is_due(account: Account, wall_now: datetime) -> bool:
     if suspicions(account):
         wait = min(wait, LOOK_AGAIN)
     return wall_now - newest.started_at >= wait
+
+
+def _is_compared(account: Account) -> bool:
+    return account.mode != Account.Mode.DRY_RUN and account.feed.kind != FeedKind.MANUAL

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from execution.models import Account, Break, ForcedCompletion, ReconciliationRun
 from execution.reconciliation.breaks import live_breaks
+from execution.reconciliation.forced import may_trade
 from ops_console.api.answers.parts import Answer, DecimalText, Instant, NullableDecimalText, Shape, page_of
 from risk.states import ReleaseState
 
@@ -108,11 +109,10 @@ def status_answer(account: Account, wall_now: datetime) -> Answer:
     newest = ReconciliationRun.objects.filter(account=account).first()
     forced = current_force(account, wall_now)
     states = [row.state for row in live_breaks(account)]
-    trades = account.reconciliation in (Account.Reconciliation.CLEAN, Account.Reconciliation.FORCED)
     return {
         "account": account.name,
         "state": account.reconciliation,
-        "may_trade": trades,
+        "may_trade": may_trade(account, wall_now),
         "reconciled_at": account.reconciled_at,
         "strangers": account.strangers,
         "newest_run": None if newest is None else run_answer(newest),

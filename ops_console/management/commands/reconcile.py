@@ -12,7 +12,9 @@ from execution.brokers.registry import broker_for
 from execution.errors import ReconciliationUnderWay
 from execution.models import Account, ReconciliationRun
 from execution.reconciliation.breaks import live_breaks
+from execution.reconciliation.forced import may_trade
 from execution.reconciliation.runs import reconcile
+from execution.reconciliation.strangers import set_strangers
 from marketdata.clock import wall_now
 from ops_console.api.answers.reconciliation import break_answer, run_answer, status_answer
 from ops_console.management.operator_command import (
@@ -24,6 +26,7 @@ from ops_console.management.operator_command import (
     one_line,
     operating_system_user,
 )
+from risk.errors import InvalidReason
 
 BROKEN = HALTED
 
@@ -40,6 +43,7 @@ class Command(OperatorCommand):
         ("", "compare now"),
         ("--status", "what the last comparison said, without asking the broker"),
         ("--json", "for scripts"),
+        ('--strangers quarantine --reason "nobody else may trade here"', "take no orders of others into the book"),
     )
     exit_codes = {
         DONE: "both books agree, or what differs was accepted",
@@ -53,11 +57,22 @@ class Command(OperatorCommand):
         parser.add_argument("--account", help="name of the account (default: the desk's)")
         parser.add_argument("--operator", help="who does it (default: the user of the operating system)")
         parser.add_argument("--status", action="store_true", help="only tell how it stands")
+        parser.add_argument(
+            "--strangers",
+            choices=Account.Strangers.values,
+            help="instead of comparing: what becomes of orders and positions of others from now on; needs --reason",
+        )
+        parser.add_argument("--reason", default="", help="why, 10 to 500 characters; with --strangers")
         parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Compare, unless only the status is wanted, and show what came of it."""
         account = self._account(options["account"])
+        if options["reason"] and not options["strangers"]:
+            raise CommandError("--reason: goes with --strangers")
+        if options["strangers"]:
+            self._set_strangers(account, options)
+            return
         run = ReconciliationRun.objects.filter(account=account).first()
         if not options["status"]:
             run = self._run(account, options["operator"] or operating_system_user())
@@ -67,14 +82,30 @@ class Command(OperatorCommand):
             self.say_json(told | {"breaks": [break_answer(row) for row in live_breaks(account)]})
         else:
             self._show(account, run)
-        trades = account.reconciliation in (Account.Reconciliation.CLEAN, Account.Reconciliation.FORCED)
-        self.leave(DONE if trades else BROKEN)
+        self.leave(DONE if may_trade(account, wall_now()) else BROKEN)
 
     def _account(self, name: str | None) -> Account:
         account = Account.objects.select_related("feed").filter(name=name or settings.TRADING_MODE).first()
         if account is None:
             raise CommandError(f"--account: there is no account {name or settings.TRADING_MODE!r}")
         return account
+
+    def _set_strangers(self, account: Account, options: dict[str, Any]) -> None:
+        try:
+            changed = set_strangers(
+                account=account,
+                policy=options["strangers"],
+                operator=options["operator"] or operating_system_user(),
+                reason=options["reason"],
+                wall_now=wall_now(),
+            )
+        except InvalidReason as refusal:
+            raise CommandError(f"--reason: {one_line(refusal)}") from None
+        if options["json"]:
+            self.say_json({"account": account.name, "strangers": account.strangers, "changed": changed})
+            return
+        since = "from now on" if changed else "as before"
+        self.say(f"{account.name}: orders and positions of others are {account.get_strangers_display()}, {since}")
 
     def _run(self, account: Account, operator: str) -> ReconciliationRun:
         try:
