@@ -4,26 +4,42 @@ What left is read from the broker's log, by the wall's clock, against the instan
 answer. A few times where every change is looked at; `make soak` for 200 and 20 times.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from marketdata.clock import wall_now
 from tests.faults.outpost import PAUSE, Outpost, since, until
 from tests.faults.proofs import Proof, RecordProperty, proving, trials
-from tests.faults.traffic import traffic
+from tests.faults.traffic import Source, Traffic, baskets, traffic
 
 LAST_LEAVES, CANCELS_ASKED, BROKER_LOCKED = 0.25, 1.0, 2.0
 """Seconds after the acknowledgement: the last order that may leave, the last cancel, the account's suspension."""
 EFFECTIVE, COMMAND_DONE = 2.0, 10.0
 """Seconds: from the command's row, and from typing it, on a machine that does other things as well."""
 CLIENTS, PER_SECOND, RESTING = 5, 50, 10
-FLOWING = 20
+IS_SOAK = bool(os.environ.get("SOAK_N"))
+FLOWING = 100 if IS_SOAK else 20
 """Orders that have reached the broker before the switch is pressed."""
 
 
 def mostly_met(number: int) -> dict[str, Any]:
     """Every tenth order rests at the broker; the market meets the others at once."""
     return {} if number % RESTING == 0 else {"limit_price": "101.00"}
+
+
+@contextmanager
+def flowing(outpost: Outpost, name: str) -> Iterator[tuple[Traffic, Source]]:
+    """Let orders come from programs; for `make soak` as many from a strategy, which does not wait for answers."""
+    with traffic(outpost, f"flow-{name}", clients=CLIENTS, per_second=PER_SECOND, fields=mostly_met) as seen:
+        if IS_SOAK:
+            with baskets(outpost, f"run-{name}", per_second=PER_SECOND) as source:
+                yield seen, source
+        else:
+            until(lambda: len(seen.acknowledged()) >= PER_SECOND, say=outpost.tails)
+            yield seen, Source()
 
 
 def after(outpost: Outpost, kind: str, instant: datetime) -> list[float]:
@@ -79,10 +95,8 @@ def test_nothing_that_adds_risk_leaves_after_the_acknowledgement(
         for number in range(trials(3, full=200)):
             proof.n += 1
             before = len(outpost.sent())
-            with traffic(
-                outpost, f"flow-{outpost.tag}-{number}", clients=CLIENTS, per_second=PER_SECOND, fields=mostly_met
-            ) as seen:
-                until(lambda seen=seen: len(seen.acknowledged()) >= PER_SECOND, say=outpost.tails)
+            name = f"{outpost.tag}-{number}"
+            with flowing(outpost, name) as (seen, source):
                 until(lambda before=before: len(outpost.sent()) >= before + FLOWING, say=outpost.tails)
                 speed = flowed(outpost, wall_now())
                 pressed = outpost.engage()
@@ -95,6 +109,7 @@ def test_nothing_that_adds_risk_leaves_after_the_acknowledgement(
             from_row = max(after(outpost, "submitted", row_at), default=0)
             proof.measured.setdefault("and after the pressing", []).append(from_row)
             late = [told.name for told in seen.answers if told.reply.status == 201 and told.at > acknowledged]
+            late += sorted(source.later_than(acknowledged))
             sent += len(outpost.sent()) - before
             speeds.append(speed)
             # An answer that came after the acknowledgement may be of an order that was taken before it; none is sent.

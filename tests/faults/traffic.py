@@ -1,17 +1,20 @@
-"""Programs that send orders for as long as they are let, and remember what they were told."""
+"""Programs and a strategy that send orders for as long as they are let, and remember what they were told."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 from marketdata.clock import wall_now
-from tests.faults.outpost import Outpost, Reply
+from tests.faults.outpost import REPOSITORY, Outpost, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +70,41 @@ def traffic(
             stopping.set()
         for sender in senders:
             sender.result()
+
+
+@dataclass
+class Source:
+    """What the process has said so far."""
+
+    names: dict[str, datetime] = field(default_factory=dict)
+    """Of each order that was taken: when its basket was committed, or a moment later."""
+
+    def later_than(self, instant: datetime) -> set[str]:
+        """Return the names of the orders whose basket was done later than an instant."""
+        return {name for name, at in self.names.items() if at > instant}
+
+
+@contextmanager
+def baskets(outpost: Outpost, name: str, *, per_second: int) -> Iterator[Source]:
+    """Store orders at this pace until the end of the block."""
+    source = Source()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.outpost_source", name, str(per_second)],
+        cwd=REPOSITORY, env=outpost.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    reader = Thread(target=_read, args=(process, source), daemon=True)
+    with process:
+        reader.start()
+        try:
+            yield source
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            reader.join(60)
+    assert process.returncode == 0, f"the source of orders ended with {process.returncode}"
+
+
+def _read(process: subprocess.Popen[str], source: Source) -> None:
+    for line in process.stdout or ():
+        said: dict[str, Any] = json.loads(line)
+        source.names |= dict.fromkeys(said["taken"], datetime.fromisoformat(said["at"]))
