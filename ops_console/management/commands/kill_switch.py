@@ -1,7 +1,7 @@
 """Stop trading, let it go on, or tell whether it is stopped; needs only the database."""
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from execution.brokers.base import BrokerError
-from execution.halting.release import approve_release, require_over, statement
+from execution.halting.release import approve_release, require_over
 from execution.halting.residue import accept, left
 from execution.models import HaltProcedure
 from execution.models.halting import RUNNING
@@ -19,6 +19,17 @@ from execution.services.wishes import fulfil_wishes, keep_wish, kept_wishes
 from execution.types import HaltReport
 from marketdata.clock import wall_now
 from ops_console.management.halt_watch import GOOD_ENDS, as_dict, described, progress, watch
+from ops_console.management.kill_switch_lines import (
+    PASSES,
+    halt_dict,
+    halt_lines,
+    preview_lines,
+    request_dict,
+    request_lines,
+    status_dict,
+    status_line,
+)
+from ops_console.management.kill_switch_options import add_options
 from ops_console.management.operator_command import (
     DATABASE_AWAY,
     DONE,
@@ -34,21 +45,15 @@ from ops_console.management.operator_command import (
 from ops_console.scopes import Scope
 from risk.errors import RiskError
 from risk.models import GLOBAL_SCOPE, KillSwitchEvent, ReleaseRequest
-from risk.selectors import KillSwitchStatus, is_engaged, kill_switch_status, level_of
+from risk.selectors import is_engaged, kill_switch_status, level_of
 from risk.services import kill_switch
 from risk.services.kill_switch import release_word, require_word
 from risk.services.reasons import require_reason
 from risk.states import SwitchLevel
 from trading.management.halt_here import carry_out
-from trading.services.halt_preview import HaltPreview, dispatcher_note, preview, silent_seconds
+from trading.services.halt_preview import dispatcher_note, preview, silent_seconds
 
 RESIDUE = 5
-PASSES: dict[SwitchLevel, str] = {
-    SwitchLevel.ACTIVE: "orders pass the gate",
-    SwitchLevel.REDUCING: "only orders that reduce a position pass",
-    SwitchLevel.HALTED: "no order passes",
-    SwitchLevel.FLATTENING: "no order passes, positions are closed",
-}
 SOURCE = KillSwitchEvent.Source.COMMAND
 LOCK_PATIENCE = "2s"
 
@@ -90,51 +95,7 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        actions = ("status", "preview", "engage", "disengage", "approve", "accept")
-        parser.add_argument("action", choices=actions)
-        scope = parser.add_mutually_exclusive_group()
-        scope.add_argument("--strategy", help="only this strategy (default: everything)")
-        scope.add_argument("--account", help="only this account (default: everything)")
-        scope.add_argument("--symbol", help="only this symbol (default: everything)")
-        level = parser.add_mutually_exclusive_group()
-        level.add_argument(
-            "--level", choices=kill_switch.LEVELS, default=SwitchLevel.HALTED, help="how far (default: halted)"
-        )
-        level.add_argument(
-            "--flatten",
-            action="store_const",
-            dest="level",
-            const=SwitchLevel.FLATTENING,
-            help="the same as --level flattening",
-        )
-        parser.add_argument("--everything", action="store_true", help="cancel orders that are not ours as well")
-        parser.add_argument(
-            "--at-open", action="store_true", help="while the market is closed: closing orders wait for the next open"
-        )
-        parser.add_argument(
-            "--wait",
-            nargs="?",
-            type=_seconds,
-            const=30,
-            metavar="SECONDS",
-            help="wait for the proof (default 30, at most 3600)",
-        )
-        parser.add_argument("--direct", action="store_true", help="carry it out here: the dispatcher is dead")
-        parser.add_argument("--operator", help="who does it (default: the user of the operating system)")
-        parser.add_argument("--second-operator", help="who else answers for a release")
-        parser.add_argument("--reason", help="10 to 500 characters; asked for at a terminal")
-        parser.add_argument("--word", help='of a release, e.g. "RELEASE GLOBAL"; asked for at a terminal')
-        parser.add_argument(
-            "--to",
-            choices=("active", "reducing", "halted"),
-            default="active",
-            help="down to which level (default: active)",
-        )
-        parser.add_argument("--request", type=int, help="of approve: the number of the release request")
-        parser.add_argument("--halt", type=int, help="of accept: the number of the halt")
-        parser.add_argument("--name", help="of accept: what is left, by its name")
-        parser.add_argument("--totp", metavar="CODE", help="one-time code instead of a second operator; not set up yet")
-        parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+        add_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what was asked in the scope that was named."""
@@ -161,12 +122,12 @@ class Command(OperatorCommand):
         halts = list(HaltProcedure.objects.filter(state__in=RUNNING).select_related("account").order_by("pk"))
         waits = dispatcher_note(silent_seconds(wall_now())) if halts else ""
         if options["json"]:
-            switches = [_as_dict(row) for row in found]
+            switches = [status_dict(row) for row in found]
             document = {"scope": scope, "engaged": bool(stopped), "switches": switches}
             self.say_json({**document, "halts": [as_dict(halt) for halt in halts], "warning": waits})
         else:
             for status in found:
-                self.say(_described(status))
+                self.say(status_line(status))
             for halt in halts:
                 self.say(progress(halt))
                 for row in left(halt):
@@ -215,7 +176,11 @@ class Command(OperatorCommand):
             return self._not_done(error, scope=scope, operator=operator, reason=reason, options=options)
         watching = options["wait"] is not None or options["direct"]
         if not (watching and options["json"]):
-            self._report_halt(scope, operator, report, as_json=options["json"])
+            if options["json"]:
+                self.say_json(halt_dict(scope, operator, report))
+            else:
+                for line in halt_lines(scope, operator, report):
+                    self.say(line)
         if not watching:
             return self._warn_of_silence(as_json=options["json"])
         return self._watch(report, options)
@@ -245,31 +210,6 @@ class Command(OperatorCommand):
             for row in left(halt):
                 self.say(f"  {described(row)}")
         return DONE if halt.state in GOOD_ENDS else RESIDUE
-
-    def _report_halt(self, scope: str, operator: str, report: HaltReport, *, as_json: bool) -> None:
-        if as_json:
-            self.say_json(
-                {
-                    "scope": scope,
-                    "engaged": True,
-                    "operator": operator,
-                    "event_id": report.event_id,
-                    "already_engaged": report.already_engaged,
-                    "canceled_unsent": report.canceled_unsent,
-                    "cancel_requested": report.cancel_requested,
-                    "level": report.level,
-                    "halt": report.procedure_id,
-                    "paused_parents": report.paused_parents,
-                }
-            )
-            return
-        before = " (it was engaged before)" if report.already_engaged else ""
-        passes = PASSES[SwitchLevel(report.level)]
-        self.say(f"ENGAGED {scope} by {operator}{before}: {passes} from now on.")
-        self.say(f"  canceled before they were sent: {report.canceled_unsent}")
-        self.say(f"  to be canceled at the broker by the dispatcher: {report.cancel_requested}")
-        if report.cancel_requested:
-            self.say("  what is still open: manage.py status")
 
     def _not_done(self, error: Exception, *, scope: str, operator: str, reason: str, options: dict[str, Any]) -> int:
         """Tell how far an engage came; keep it on disk when it did not reach the database."""
@@ -356,19 +296,11 @@ class Command(OperatorCommand):
         return DONE
 
     def _asked(self, request: ReleaseRequest, *, as_json: bool) -> int:
-        said = statement(request.scope, to_level=request.to_level)
-        ready = request.requested_at + kill_switch.release_wait()
         if as_json:
-            document = {"scope": request.scope, "engaged": True, "request_id": request.pk}
-            times = {"approvable_at": ready, "expires_at": request.expires_at}
-            self.say_json({**document, **times, "releases": said.lines})
-            return HALTED
-        self.say(
-            f"STILL ENGAGED {request.scope}: release {request.pk}, asked by {request.requested_by}, waits for another "
-            f"operator's approval between {ready:%H:%M:%S} and {request.expires_at:%H:%M:%S} UTC."
-        )
-        for line in said.lines:
-            self.say(f"  {line}")
+            self.say_json(request_dict(request))
+        else:
+            for line in request_lines(request):
+                self.say(line)
         return HALTED
 
     def _refuse_while_a_wish_waits(self) -> None:
@@ -379,18 +311,6 @@ class Command(OperatorCommand):
             )
 
 
-def preview_lines(found: HaltPreview) -> list[str]:
-    """Return scope and consequence for people."""
-    orders = f"{found.open_orders} open orders over {found.open_value:,.2f}"
-    lines = [
-        f"{found.scope} at {found.level_then} (now {found.level_now}): {PASSES[SwitchLevel(found.level_then)]}",
-        f"  {orders}, {found.positions} positions over {found.gross:,.2f} gross",
-        f"  {found.parents} orders in slices with {found.parent_shares_left.normalize():f} shares left, "
-        f"{found.runs_under_way} runs under way, {found.runs_pending} to come",
-    ]
-    return [*lines, *(f"  {note}" for note in found.notes)]
-
-
 def _asked_word(scope: str, given: str | None) -> str | None:
     """Return the word given, or ask for it at a terminal."""
     if given is not None or sys.stdin is None or not sys.stdin.isatty():
@@ -398,29 +318,7 @@ def _asked_word(scope: str, given: str | None) -> str | None:
     return input(f"Type {release_word(scope)}: ")
 
 
-def _seconds(text: str) -> int:
-    """Read how long to wait.
-
-    :raises ArgumentTypeError: not a whole number from 1 to 3600
-    """
-    if not text.isdecimal() or not 1 <= int(text) <= 3_600:
-        raise ArgumentTypeError(f"{text!r} is not allowed; a whole number from 1 to 3600 is")
-    return int(text)
-
-
 def _do_not_wait_for_others() -> None:
     # The switch itself waits for nobody; the cancels after it would wait for whoever holds an order's row.
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = '{LOCK_PATIENCE}'")
-
-
-def _as_dict(status: KillSwitchStatus) -> dict[str, Any]:
-    return {name: getattr(status, name) for name in status.__dataclass_fields__}
-
-
-def _described(status: KillSwitchStatus) -> str:
-    state = f"ENGAGED ({status.level})" if status.engaged else "off"
-    if status.at is None:
-        return f"{status.scope}: {state} ({status.reason})"
-    people = " and ".join(name for name in (status.operator, status.second_operator) if name)
-    return f"{status.scope}: {state} since {status.at:%Y-%m-%d %H:%M:%S} UTC by {people}: {status.reason}"
