@@ -1,8 +1,10 @@
 """Engages of the kill switch that could not reach the database, kept on disk until somebody can carry them out."""
 
+import fcntl
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,7 +48,7 @@ def keep_wish(
     everything: bool = False,
     at_open: bool = False,
 ) -> Path:
-    """Add an engage to those that wait on disk and return their file."""
+    """Add an engage to those that wait on disk and return their file. Locks: the wishes' file."""
     path = Path(var_dir) / FILE
     wish = Wish(
         scope=scope,
@@ -58,16 +60,25 @@ def keep_wish(
         everything=everything,
         at_open=at_open,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump([asdict(kept) for kept in (*kept_wishes(var_dir), wish)], file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    crashpoint(Point.WISH_BEFORE_KEPT)
-    draft.replace(path)
+    with _alone(path):
+        draft = path.with_suffix(".draft")
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump([asdict(kept) for kept in (*kept_wishes(var_dir), wish)], file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        crashpoint(Point.WISH_BEFORE_KEPT)
+        draft.replace(path)
     crashpoint(Point.WISH_AFTER_KEPT)
     return path
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Be the only one on this machine who changes the wishes; the lock goes with a process that dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def kept_wishes(var_dir: Path | str) -> list[Wish]:
@@ -105,8 +116,9 @@ def fulfil_wishes(var_dir: Path | str, *, wall_now: datetime) -> list[HaltReport
         for wish in wishes
     ]
     crashpoint(Point.WISH_BEFORE_MOVE)
-    if kept_wishes(var_dir) == wishes:
-        with suppress(FileNotFoundError):  # another process has carried them out as well
+    with _alone(path):
+        # Another process may have carried them out as well, or kept one more.
+        if kept_wishes(var_dir) == wishes and path.exists():
             path.replace(path.with_name(f"kill_switch_engaged_{wall_now:%Y%m%dT%H%M%S}.json"))
     crashpoint(Point.WISH_AFTER_MOVE)
     log.warning("kill_switch_wishes_fulfilled", event_ids=[report.event_id for report in reports])

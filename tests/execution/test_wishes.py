@@ -1,5 +1,6 @@
 """Kill switches that wait on disk: none is lost and nobody stumbles when several look at once."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from execution.services.wishes import fulfil_wishes, keep_wish, kept_wishes
 from execution.types import HaltReport
 from risk.selectors import is_engaged
 from tests.factories import WALL_NOW, make_account, make_strategy
+from tests.risk.threads import together
 
 pytestmark = pytest.mark.django_db
 
@@ -50,3 +52,11 @@ def test_two_who_carry_out_the_same_wish_do_not_stumble(tmp_path: Path, monkeypa
     assert len(fulfil_wishes(tmp_path, wall_now=WALL_NOW)) == 1
     assert is_engaged(account.scope)
     assert kept_wishes(tmp_path) == []
+
+
+def test_wishes_that_are_kept_at_the_same_moment_are_all_kept(tmp_path: Path) -> None:
+    """The console and the command while the database is away: who writes the file alone forgets nobody."""
+    scopes = [f"strategy:s{number}" for number in range(8)]
+    paths = together(*(partial(keep, tmp_path, scope) for scope in scopes))
+    assert [isinstance(path, Path) for path in paths] == [True] * 8, paths
+    assert sorted(wish.scope for wish in kept_wishes(tmp_path)) == scopes
