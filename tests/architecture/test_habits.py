@@ -8,6 +8,7 @@ from tests.architecture.source import sources
 OUTERMOST_LOOPS = {
     "trading/management/worker.py": "the rounds of the worker processes",
     "trading/services/duty_rounds.py": "the clock's duties, each a loop of its own",
+    "execution/services/slices/working.py": "the parents of one task, one by one; the last failure is raised",
     "execution/brokers/alpaca/frames.py": "the hearing of a broker's stream, frame by frame",
     "execution/brokers/alpaca/trade_updates.py": "the cross-check by REST beside it, round by round",
     "ops_console/hub.py": "the looks that feed all open pages",

@@ -110,6 +110,16 @@ class SlicingDesk:
         return done
 
 
+def first_sent(desk: SlicingDesk, **fields: Any) -> ParentOrder:
+    """Make a parent and send its first slice."""
+    parent = desk.parent(**fields)
+    due = next_due(parent)
+    assert due is not None
+    desk.go(due)
+    assert desk.round() == 1
+    return parent
+
+
 def next_due(parent: ParentOrder) -> datetime | None:
     first = parent.slices.filter(status="planned").order_by("due_at").first()
     return None if first is None else first.due_at

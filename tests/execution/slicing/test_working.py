@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from execution.errors import ReplaceRefused
 from execution.models import Order, ParentEvent, ParentOrder, Slice
@@ -20,25 +20,15 @@ from tests.execution.slicing.desk import (
     MINUTE,
     D,
     SlicingDesk,
+    first_sent,
     next_due,
     open_children,
-    overlook_parents,
     slices_of,
     steps_of,
 )
 from tests.factories import allow, allow_bursts, make_instrument, make_quote, submit
 
 pytestmark = pytest.mark.django_db
-
-
-def first_sent(desk: SlicingDesk, **fields: Any) -> Any:
-    """Make a parent and send its first slice."""
-    parent = desk.parent(**fields)
-    due = next_due(parent)
-    assert due is not None
-    desk.go(due)
-    assert desk.round() == 1
-    return parent
 
 
 def test_nothing_is_sent_before_a_slice_is_due() -> None:
@@ -383,41 +373,6 @@ def test_an_id_that_is_taken_ends_no_parent_that_is_being_canceled() -> None:
     assert parent.status == "canceled"
 
 
-def test_a_late_fill_beyond_the_whole_is_kept_and_told() -> None:
-    desk = SlicingDesk()
-    parent = first_sent(desk, slices=2)
-    first = open_children(parent)[0]
-    request_cancel(order=first, operator="ann", wall_now=desk.wall)
-    desk.send()
-    due = next_due(parent)
-    assert due is not None
-    desk.go(due)
-    desk.round()
-    desk.fill(open_children(parent)[0])
-    desk.fill(first, 50)  # the broker had confirmed its cancel
-    desk.work()
-    parent.refresh_from_db()
-    assert parent.status == "completed"
-    assert Alert.objects.get(code="parent_overfilled").message == "150 shares have filled of an order for 100"
-
-
-def test_a_late_fill_after_the_parent_is_over_is_told_as_well() -> None:
-    desk = SlicingDesk()
-    parent = first_sent(desk, slices=2)
-    first = open_children(parent)[0]
-    request_cancel(order=first, operator="ann", wall_now=desk.wall)
-    desk.send()
-    desk.play(parent)
-    parent.refresh_from_db()
-    assert not parent.is_live
-    assert not Alert.objects.filter(code="parent_overfilled").exists()
-    filled = desk.checked(parent).filled
-    desk.fill(first, 50)  # the broker had confirmed its cancel
-    told = Alert.objects.get(code="parent_overfilled")
-    assert told.message == f"{(filled + 50).normalize():f} shares have filled of an order for 100"
-    assert told.subject == f"{desk.account.scope} order:{parent.client_order_id}"
-
-
 def test_a_parent_that_cannot_be_worked_spares_the_others_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = SlicingDesk()
     allow_bursts()
@@ -464,63 +419,6 @@ def test_only_parents_with_something_to_do_are_looked_at() -> None:
     assert due()
     desk.work()
     assert not due()
-
-
-@pytest.fixture
-def without_the_gates_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the parent's size to the database alone."""
-    overlook_parents(monkeypatch)
-
-
-@pytest.mark.usefixtures("without_the_gates_rule")
-def test_the_database_refuses_a_child_that_nobody_claimed_one_too_many_and_one_of_a_paused_parent() -> None:
-    desk = SlicingDesk()
-    parent = first_sent(desk)
-    row = slices_of(parent)[1]
-
-    def child() -> None:
-        with transaction.atomic():
-            submit(
-                desk.account, parent_id=parent.pk, slice_number=row.number, quantity=row.quantity, origin=Origin.SLICE
-            )
-
-    allow(min_order_interval_seconds=0)
-    with pytest.raises(IntegrityError, match="is not being sent"):
-        child()
-    parent.slices.filter(pk=row.pk).update(
-        status="claimed", claim="00000000-0000-0000-0000-000000000001", claimed_until=desk.wall
-    )
-    parent.__class__.objects.filter(pk=parent.pk).update(quantity=19)
-    with pytest.raises(IntegrityError, match="more do not fit"):
-        child()
-    parent.__class__.objects.filter(pk=parent.pk).update(quantity=20, status="paused")
-    with pytest.raises(IntegrityError, match="it takes no child"):
-        child()
-    parent.__class__.objects.filter(pk=parent.pk).update(status="active")
-    child()
-    assert Order.objects.count() == 2
-
-
-def test_the_gate_denies_a_child_that_is_one_too_many() -> None:
-    desk = SlicingDesk()
-    parent = first_sent(desk)
-    allow(min_order_interval_seconds=0)
-    parent.__class__.objects.filter(pk=parent.pk).update(quantity=19)
-    result = submit(desk.account, parent_id=parent.pk, slice_number=2, quantity=D(10), origin=Origin.SLICE)
-    assert [(denial.code, denial.limit) for denial in result.denials] == [("PARENT_EXCEEDED", "9")]
-
-
-@pytest.mark.usefixtures("without_the_gates_rule")
-def test_control_without_the_trigger_the_children_exceed_the_parent() -> None:
-    desk = SlicingDesk()
-    parent = first_sent(desk)
-    allow(min_order_interval_seconds=0)
-    parent.__class__.objects.filter(pk=parent.pk).update(quantity=19)
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE execution_order DISABLE TRIGGER execution_order_child_fits")
-    submit(desk.account, parent_id=parent.pk, slice_number=2, quantity=D(10), origin=Origin.SLICE)
-    assert sum(order.quantity for order in parent.children.all()) == 20
 
 
 def test_what_happened_to_a_parent_cannot_be_changed() -> None:
