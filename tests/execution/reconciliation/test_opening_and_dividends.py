@@ -52,6 +52,17 @@ def test_an_order_of_others_that_was_over_when_the_book_began_is_a_transfer_in_k
     assert_books_balance(account)
 
 
+def test_control_without_the_look_at_the_opening_its_cash_is_booked_twice(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = CashEntry.objects.get(account=runs.account, reference="opening").market_at
+    monkeypatch.setattr("execution.reconciliation.runs.opened_at", lambda account: opened - timedelta(days=1))
+    theirs(runs, opened - timedelta(hours=1))
+    runs.broker.cash = D(100_000)
+    runs(4)
+    assert Account.objects.get(pk=runs.account.pk).cash == 99_000
+
+
 def test_an_order_of_others_that_filled_since_is_adopted_with_its_fills(runs: Runs) -> None:
     opened = CashEntry.objects.get(account=runs.account, reference="opening").market_at
     theirs(runs, opened + timedelta(minutes=1))
