@@ -128,9 +128,11 @@ def assert_one_broker_order_for_each(orders: list[Order], broker: FakeBroker) ->
         )
 
 
+@pytest.mark.parametrize("mode", [Account.Mode.PAPER, Account.Mode.ALPACA_PAPER])
 @pytest.mark.parametrize("plan", DEATHS, ids=lambda plan: plan.__name__)
-def test_one_broker_order_for_each_intent(plan: Plan) -> None:
-    account, broker = desk()
+def test_one_broker_order_for_each_intent(plan: Plan, mode: str) -> None:
+    account, broker = desk(mode=mode)
+    Account.objects.filter(pk=account.pk).update(reconciliation=Account.Reconciliation.CLEAN)
     orders = stored_orders(account)
     die_while_sending(account, broker, plan)
     assert_books_balance(account)
