@@ -14,6 +14,7 @@ from execution.reconciliation.arithmetic import SHARE_TOLERANCE, Difference, dif
 from execution.reconciliation.breaks import Sighting
 from execution.reconciliation.cash import cash_difference
 from execution.selectors import net_quantities
+from execution.services import legs
 from execution.states import OPEN, OrderStatus
 from marketdata import calendar
 
@@ -64,6 +65,7 @@ class OrdersSeen:
 
     pairs: list[tuple[Known, BrokerOrder]] = field(default_factory=list)
     strangers: list[BrokerOrder] = field(default_factory=list)
+    """Empty while the broker's names of legs are not known yet: then it cannot be told who is one."""
     unknown: list[Known] = field(default_factory=list)
     """Open in the book, and the broker has no order of the id that it gave."""
     unasked: set[str] = field(default_factory=set)
@@ -97,6 +99,8 @@ def look_at_orders(
         else:
             found.add(ours.pk)
             seen.pairs.append((ours, order))
+    if seen.strangers and legs.awaits_names(account.pk):
+        seen.strangers.clear()  # they may be legs of ours, whose names at the broker are learnt first
     absent = [each for each in known if each.pk not in found and each.broker_order_id]
     if broker.is_dry_run:
         return seen
