@@ -115,9 +115,10 @@ def _inventions(books: _Books) -> list[Violation]:
 def _executions(books: _Books, *, settled: bool) -> list[Violation]:
     """Compare executions one by one; one that came after its shares were inferred has taken the inferred fill's place.
 
-    What the reconciliation has entered itself is no execution of an order that was sent.
+    What the reconciliation has entered itself is no execution, and orders of others that it has taken in have some.
     """
-    fills = Fill.objects.filter(account=books.account, inference__isnull=True).exclude(order__origin__in=ENTERED)
+    fills = Fill.objects.filter(account=books.account, inference__isnull=True)
+    fills = fills.exclude(order__origin__in=ENTERED, order__broker_order_id="")
     placed = Supersession.objects.filter(inferred__order__account=books.account)
     named = ("broker_execution_id", "quantity", "price")
     ours = _summed(

@@ -8,6 +8,7 @@ from execution.brokers.alpaca.crosscheck import AlpacaReads
 from execution.brokers.alpaca.events import read_frame
 from execution.brokers.alpaca.line import Line
 from execution.brokers.base import BrokerError, BrokerUnavailable
+from execution.halting.procedure import advance, ensure_procedures
 from execution.models import Account
 from execution.services.broker_link import note_poll
 from execution.services.cancel_sending import send_cancels
@@ -58,6 +59,9 @@ class Dispatcher:
         apply_reports(account=account, broker=broker, wall_now=world.wall)
         dispatch_once(account=account, broker=broker, wall_now=world.wall)
         keep_second_lock(account=account, broker=broker, wall_now=world.wall)
+        if world.stops:
+            ensure_procedures(account=account, wall_now=world.wall)
+            advance(account=account, broker=broker, wall_now=world.wall)
         apply_reports(account=account, broker=broker, wall_now=world.wall)
         if world.wall - self.resolved_at >= RESOLVE_EVERY:
             self.resolved_at = world.wall

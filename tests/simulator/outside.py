@@ -6,6 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from random import Random
 
+from execution.alpaca_wire.errors import WireError
+from execution.alpaca_wire.orders import OrderBody
 from tests.simulator.weather import draw
 from tests.simulator.wishes import near
 from tests.simulator.world import World
@@ -18,6 +20,7 @@ class Outside:
 
     def __init__(self, world: World, chance: Random) -> None:
         self.world, self.chance = world, chance
+        self.others = 0
 
     def move_the_market(self) -> str:
         symbol = self.chance.choice(self.world.symbols)
@@ -35,6 +38,25 @@ class Outside:
             self.world.pass_seconds(D("0.2"))
         self.world.say_price(symbol, near(D(100), self.chance), volume=D(0))
         return f"{symbol} around {middle}"
+
+    def let_others_trade(self) -> str:
+        """Let somebody else with the same account send an order to the broker."""
+        self.others += 1
+        symbol, kind = self.chance.choice(self.world.symbols), self.chance.choice(["market", "limit"])
+        body = OrderBody(
+            symbol=symbol,
+            side=self.chance.choice(["buy", "sell"]),
+            quantity=D(self.chance.choice([1, 3, 12])),
+            order_type=kind,
+            time_in_force="day",
+            limit_price=near(self.world.prices[symbol], self.chance) if kind == "limit" else None,
+            client_order_id=f"other-{self.world.seed}-{self.others}",
+        )
+        try:
+            told = self.world.venue.external_order(body)
+        except WireError as refusal:
+            return f"{body.client_order_id}: {refusal}"
+        return f"{told['client_order_id']} {told['side']} {told['qty']} {kind} {symbol}"
 
     def go_wrong(self) -> str:
         fault = draw(self.chance)

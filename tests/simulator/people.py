@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 
@@ -18,12 +19,14 @@ from execution.states import OPEN, OrderStatus
 from execution.types import SubmitResult
 from risk.errors import AlreadyInState, TooSoon
 from risk.services import breaker, kill_switch
+from risk.states import SwitchLevel
 from risk.types import OrderIntent, Origin
 from tests.simulator.crashes import Crashes
 from tests.simulator.wishes import draw_group, draw_order, near
 from tests.simulator.world import World
 
 D = Decimal
+LEVELS = [*[SwitchLevel.HALTED] * 3, SwitchLevel.REDUCING, SwitchLevel.FLATTENING]
 
 
 class People:
@@ -104,17 +107,25 @@ class People:
         return f"{order.client_order_id}: {result.order} {[str(denial.code) for denial in result.denials]}"
 
     def stop(self, *, in_flight: frozenset[str] = frozenset()) -> str:
-        """Engage the kill switch of the account or of a strategy."""
+        """Engage the kill switch of the account or of a strategy, mostly for everything."""
         world = self.world
         scope = self.chance.choice(
             [f"account:{world.account_name}", *(f"strategy:{each}" for each in world.strategies)]
         )
-        engage_kill_switch(
-            scope=scope, operator="ann", reason="the simulator says so", source="console", wall_now=world.wall
-        )
-        if not any(stop.scope == scope and stop.until is None for stop in world.stops):
-            world.stops.append(Stop(scope=scope, after=len(world.log), in_flight=in_flight))
-        return scope
+        level = engage_kill_switch(
+            scope=scope,
+            operator="ann",
+            reason="the simulator says so",
+            source="console",
+            wall_now=world.wall,
+            level=self.chance.choice(LEVELS),
+        ).level
+        before = next((stop for stop in world.stops if stop.scope == scope and stop.until is None), None)
+        if before is None or before.level != level:
+            if before is not None:
+                world.stops[world.stops.index(before)] = replace(before, until=len(world.log))
+            world.stops.append(Stop(scope=scope, after=len(world.log), level=level, in_flight=in_flight))
+        return f"{scope} {level}"
 
     def release(self) -> str:
         world = self.world
@@ -130,6 +141,19 @@ class People:
             return "too soon"
         world.stops[world.stops.index(stop)] = replace(stop, until=len(world.log))
         return stop.scope
+
+    def let_go(self) -> None:
+        """Release everything: worlds after this one are of the same database, and a strategy's switch is seen there."""
+        for stop in self.world.stops:
+            if stop.until is None:
+                kill_switch.disengage(
+                    scope=stop.scope,
+                    reason="the play is over",
+                    operator="ann",
+                    second_operator="bob",
+                    source="console",
+                    now=self.world.wall + timedelta(days=1),
+                )
 
     def trip(self) -> str:
         breaker.trip(

@@ -16,10 +16,12 @@ from random import Random
 from django.db import connection
 
 from execution.invariants import Violation, check_account, check_against_log, check_book
-from execution.models import Account, Order, RefusedReport
+from execution.models import Account, Order, Position, RefusedReport
 from execution.services.sessions import close_session
 from execution.states import OrderStatus
 from marketdata import calendar
+from risk.states import SwitchLevel
+from risk.types import Origin
 from tests.simulator.crashes import Crash, Crashes
 from tests.simulator.outside import Outside
 from tests.simulator.people import People
@@ -34,6 +36,8 @@ LOOK_EVERY = 12
 """Steps between two looks of the checker on the way."""
 UNDER_WAY = [OrderStatus.PENDING, OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE]
 PACES = [D("0.05"), D("0.3"), D(1), D(1), D(3), D(11)]
+PASSING = {(SwitchLevel.FLATTENING, Origin.FLATTEN), *((SwitchLevel.REDUCING, origin) for origin in Origin)}
+"""What passes each level of the switch, if it reduces."""
 Action = Callable[[], str]
 
 
@@ -60,6 +64,7 @@ class Simulation:
         self.processes = Processes(self.world, self.chance)
         self.trace: list[str] = []
         self.busy = False
+        self.spite: list[Violation] = []
         self.world.wire.before, self.world.wire.after = self._before_request, self._after_request
         self.actions = self._actions()
 
@@ -93,6 +98,7 @@ class Simulation:
             (6, processes.cross_check, is_wanted),
             (3, processes.resolve, is_wanted),
             (2, processes.sweep, is_wanted),
+            (2, outside.let_others_trade, always),
             (10, outside.go_wrong, always),
             (7, self.plan_a_crash, always),
             (1, processes.restart, is_wanted),
@@ -161,7 +167,8 @@ class Simulation:
             raise Broken(self.seed, "\n".join(map(str, violations)), self.trace)
 
     def _against_log(self, account: Account, *, settled: bool) -> list[Violation]:
-        return check_against_log(account, self.world.log, settled=settled, stops=self.world.stops)
+        stops = [stop for stop in self.world.stops if stop.level == SwitchLevel.HALTED]
+        return [*self.spite, *check_against_log(account, self.world.log, settled=settled, stops=stops)]
 
     # the day
 
@@ -196,7 +203,24 @@ class Simulation:
     def _before_request(self, method: str, body: bytes) -> None:
         assert not connection.in_atomic_block, "the broker is called within a transaction"
         self.crashes.at_request(is_over=False)
+        if method == "POST" and body:
+            self._must_reduce(json.loads(body).get("client_order_id", ""))
         self._meanwhile(method, body)
+
+    def _must_reduce(self, name: str) -> None:
+        """See that what leaves under a switch that lets some pass only brings the book's position nearer to flat."""
+        stops = [stop for stop in self.world.stops if stop.until is None and stop.level != SwitchLevel.HALTED]
+        if not stops:
+            return
+        with self.crashes.none():
+            order = Order.objects.select_related("strategy").get(account_id=self.world.account_id, client_order_id=name)
+            line = {"account_id": order.account_id, "strategy": order.strategy, "instrument": order.instrument_id}
+            held = Position.objects.get(**line).quantity
+        covered = (f"account:{self.world.account_name}", f"strategy:{order.strategy.name}")
+        for stop in stops:
+            passes = held * order.sign < 0 and order.quantity <= abs(held)
+            if stop.scope in covered and not (passes and (stop.level, order.origin) in PASSING):
+                self.spite.append(Violation("I4", f"order {order.pk}", f"{order} left with {held} held under {stop}"))
 
     def _after_request(self, method: str, body: bytes, is_whole: bool) -> None:
         if not is_whole:
@@ -236,6 +260,8 @@ class Simulation:
         self.busy = True
         self.note("faults end")
         if self.chance.random() < 0.5:
+            self.do(self.outside.swing_the_market)
+        if self.chance.random() < 0.5:
             self.world.frames.clear()
         processes = self.processes
         processes.restart()
@@ -246,6 +272,7 @@ class Simulation:
                 self.do(action)
             violations = self._unsettled()
             if not violations:
+                self.people.let_go()
                 return
         self.require(violations)
 
