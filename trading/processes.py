@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from execution.brokers.alpaca_modes import NETWORK_MODES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
@@ -33,7 +35,8 @@ PROCESSES = (
 
 def needed_here() -> tuple[Process, ...]:
     """Return what the trading mode needs, in the order of its start."""
-    return tuple(process for process in PROCESSES if settings.BROKER_MODE or not process.needs_broker)
+    has_line = settings.TRADING_MODE in NETWORK_MODES
+    return tuple(process for process in PROCESSES if has_line or not process.needs_broker)
 
 
 def watched_here() -> dict[str, Process]:

@@ -136,7 +136,7 @@ def test_versions_become_visible_in_their_order(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_control_without_the_lock_a_change_is_never_read(monkeypatch):
-    monkeypatch.setattr(limits, "_lock_changes", lambda: None)
+    monkeypatch.setattr(limits, "lock_changes", lambda: None)
     with in_another_transaction(lambda: set_limit(D(600_000))):
         set_limit(D(7), name="max_names")
         assert in_force(name="max_names") == D(7)

@@ -30,6 +30,8 @@ REQUEST_FIELDS: dict[str, fields.Field] = {
 REVOKE_FIELDS: dict[str, fields.Field] = {"reason": fields.reason(required=True)}
 PENDING = [ProblemCode.REQUEST_NOT_PENDING]
 
+NO_FIELDS: dict[str, fields.Field] = {}
+
 
 class OverridesView(ApiView):
     """All overrides, and asking for one."""
@@ -82,11 +84,13 @@ class OverrideApproveView(ApiView):
     @documented(
         "override_approve",
         "Approve another person's override",
+        body=NO_FIELDS,
         answers={200: LimitOverrideSerializer},
         problems=[ProblemCode.SECOND_OPERATOR_REQUIRED, *PENDING],
     )
     def post(self, request: Request, override_id: int) -> Response:
         """Answer with the override, in force from the next order on."""
+        fields.read_fields(body_of(request), NO_FIELDS)
         now = wall_now()
         row = overrides.approve_override(override_id=override_id, operator=caller_of(request).username, now=now)
         return Response(override_answer(row, now))
@@ -97,9 +101,16 @@ class OverrideRejectView(ApiView):
 
     scopes = {"POST": Scope.RISK}
 
-    @documented("override_reject", "Turn an override down", answers={200: LimitOverrideSerializer}, problems=PENDING)
+    @documented(
+        "override_reject",
+        "Turn an override down",
+        body=NO_FIELDS,
+        answers={200: LimitOverrideSerializer},
+        problems=PENDING,
+    )
     def post(self, request: Request, override_id: int) -> Response:
         """Answer with the request, closed; who asked may take it back so."""
+        fields.read_fields(body_of(request), NO_FIELDS)
         now = wall_now()
         row = overrides.reject_override(override_id=override_id, operator=caller_of(request).username, now=now)
         return Response(override_answer(row, now))

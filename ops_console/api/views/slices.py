@@ -50,6 +50,8 @@ LIST_FIELDS: dict[str, fields.Field] = {
 }
 STEER_PROBLEMS = (ProblemCode.NOT_FOUND, ProblemCode.ORDER_NOT_OPEN)
 
+NO_FIELDS: dict[str, fields.Field] = {}
+
 
 class ParentsView(ApiView):
     """Place an order that is worked in slices, and list them."""
@@ -157,10 +159,12 @@ class SlicesView(ApiView):
         ),
         headers=[ORDER_ID],
         answers={200: ParentDetailSerializer, 202: ParentDetailSerializer},
-        problems=STEER_PROBLEMS,
+        problems=[ProblemCode.INVALID_INPUT, ProblemCode.CSRF_FAILED, *STEER_PROBLEMS],
     )
     def delete(self, request: Request, client_order_id: str) -> Response:
         """Answer with the order as it stands now."""
+        if request._request.body:
+            fields.read_fields(body_of(request), NO_FIELDS)
         now = desk()
         parent = find_parent(now.account, client_order_id)
         operator = caller_of(request).username

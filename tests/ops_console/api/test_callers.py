@@ -31,6 +31,20 @@ NEEDED = {
     "limits_put": Scope.RISK,
     "fat_finger_put": Scope.RISK,
     "alerts_acknowledge": Scope.TRADE,
+    "slices_place": Scope.TRADE,
+    "slices_preview": Scope.TRADE,
+    "slices_cancel": Scope.TRADE,
+    "slices_pause": Scope.TRADE,
+    "slices_resume": Scope.TRADE,
+    "positions_flatten_all": Scope.TRADE,
+    "kill_switch_accept": Scope.RISK,
+    "overrides_request": Scope.RISK,
+    "override_approve": Scope.RISK,
+    "override_reject": Scope.RISK,
+    "override_revoke": Scope.RISK,
+    "reconciliation_run": Scope.TRADE,
+    "reconciliation_break_decide": Scope.RISK,
+    "reconciliation_force_complete": Scope.RISK,
 }
 SIGNED = {"webhooks_orders"}
 """Whose key is a signature: `test_webhooks`."""
@@ -40,7 +54,7 @@ def operations() -> list[tuple[str, str, str]]:
     """Return (id, method, address) of every operation, placeholders filled in."""
     found = []
     for address, methods in document()["paths"].items():
-        filled = re.sub(r"{(run|alert)_id}", "1", address)
+        filled = re.sub(r"{(?!client_order)\w+_id}", "1", address).replace("{decision}", "accept")
         filled = re.sub(r"{\w+}", "AAPL", filled)
         found += [(spec["operationId"], method, filled) for method, spec in methods.items()]
     return [operation for operation in found if operation[0] not in SIGNED]

@@ -66,7 +66,9 @@ def test_one_key_with_many_bodies_is_one_order_and_conflicts(account: Account, c
 def test_two_approvers_at_once_release_once(account: Account, client_of: Client) -> None:
     ann = client_of(Scope.RISK, name="ann")
     ann.post("/api/v1/kill-switch/engage", {"reason": REASON}, format="json")
-    asked = ann.post("/api/v1/kill-switch/disengage", {"reason": REASON}, format="json").json()["approval_id"]
+    asked = ann.post(
+        "/api/v1/kill-switch/disengage", {"reason": REASON, "word": "RELEASE GLOBAL"}, format="json"
+    ).json()["approval_id"]
     approval = {"approval_id": asked}
     officers = [client_of(Scope.RISK, name=f"officer-{number}") for number in range(5)]
     answers = at_once([sender(officer, "/api/v1/kill-switch/disengage", approval) for officer in officers])
