@@ -12,6 +12,7 @@ from tests.execution.updates.line_cases import D, Desk, FaultKind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 K = FaultKind
+CENT = D("0.01")
 WEATHER = (
     *(K.DUPLICATE_EVENT, K.DROP_EVENT, K.REORDER_EVENT, K.DELAY_EVENT, K.UNKNOWN_STATUS_EVENT, K.TEAR_EVENT),
     *(K.MALFORMED_EVENT, K.DISCONNECT_STREAM, K.MUTE_STREAM, K.REFUSE_STREAM, K.REFUSE_STREAM_LOGIN),
@@ -34,6 +35,15 @@ def cancel(desk: Desk, order: Order) -> None:
         desk.cancel(order)
 
 
+def beside_our_own(desk: Desk, side: str, price: D) -> D:
+    """Return the price, or the next one that meets no open order of our own: the gate refuses to trade with oneself."""
+    others = Order.objects.filter(account=desk.account, closed_at__isnull=True).exclude(side=side)
+    prices = [limit for limit in others.values_list("limit_price", flat=True) if limit is not None]
+    if side == "buy":
+        return min([price, *(limit - CENT for limit in prices)])
+    return max([price, *(limit + CENT for limit in prices)])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_after_a_storm_the_book_is_the_brokers_log(desk: Desk, seed: int) -> None:
     chance = Random(seed)
@@ -47,7 +57,7 @@ def test_after_a_storm_the_book_is_the_brokers_log(desk: Desk, seed: int) -> Non
                 side=side,
                 quantity=D(chance.randrange(1, 40)),
                 order_type="limit",
-                limit_price=near,
+                limit_price=beside_our_own(desk, side, near),
                 client_order_id=f"s{number}",
             )
             desk.price(str(D(100) + D(chance.randrange(-80, 80)) / 100), volume=str(chance.randrange(10, 200)))
