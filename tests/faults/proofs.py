@@ -52,7 +52,7 @@ class Proof:
 @contextmanager
 def proving(name: str, record_property: RecordProperty) -> Iterator[Proof]:
     """Record the proof for the summary at the end, also where it fails; nothing that was noted may stay."""
-    began, proof = wall_now(), Proof(name)
+    began, proof = wall_now(), Proof(str(name))  # a word of an enumeration does not cross to another process
     is_through = False
     try:
         yield proof
@@ -60,6 +60,6 @@ def proving(name: str, record_property: RecordProperty) -> Iterator[Proof]:
     finally:
         failures = len(proof.failures) or int(not is_through)
         seconds = (wall_now() - began).total_seconds()
-        told = {"name": name, "n": proof.n, "failures": failures, "seconds": seconds, "more": proof.figures()}
+        told = {"name": proof.name, "n": proof.n, "failures": failures, "seconds": seconds, "more": proof.figures()}
         record_property("proof", told)
     assert not proof.failures, "\n".join(proof.failures[:20])
