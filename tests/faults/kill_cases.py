@@ -126,7 +126,7 @@ def dispatch(place: Place, *_: Any) -> None:
         pass
 
 
-SENDING = Case(prepare=waiting_orders, work=dispatch, holds=each_is_one_order, passages=3)
+SENDING = Case(prepare=waiting_orders, work=dispatch, holds=each_is_one_order, passages=2)  # one first, then several
 
 
 # new terms
