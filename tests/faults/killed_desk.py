@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
+from time import sleep
 from typing import Any
 
 from django.db.models import Q
@@ -24,7 +25,7 @@ from execution.emulator.faults import Fault, FaultKind
 from execution.emulator.server import RunningEmulator
 from execution.emulator.venue import VenueSettings
 from execution.invariants import check_account, check_against_log
-from execution.models import Account, Order
+from execution.models import Account, Break, Order, ReconciliationRun
 from execution.services.cancels import cancel_open_orders
 from execution.services.cross_check import CrossCheck
 from execution.services.dispatch import dispatch_once
@@ -160,7 +161,15 @@ class KilledDesk:
         for _ in range(MOST_ROUNDS):
             if self._recovers():
                 return (wall_now() - began).total_seconds()
-        raise AssertionError(f"not recovered after {MOST_ROUNDS} rounds: {self.violations()}")
+            sleep(0.05)  # the dead process's session, and the lock of its run, end a moment after it
+        raise AssertionError(f"not recovered after {MOST_ROUNDS} rounds: {self.violations()}, {self._why()}")
+
+    def _why(self) -> list[Any]:
+        """Return the state, what the newest run said, and what differs."""
+        runs = ReconciliationRun.objects.filter(account=self.account).order_by("-pk")
+        breaks = Break.objects.filter(account=self.account, state__in=Break.LIVE)
+        said = list(runs.values_list("state", "problem")[:1])
+        return [self.fresh().reconciliation, said, list(breaks.values_list("kind", "subject", "cause"))]
 
     def _recovers(self) -> bool:
         """Do one round of a start: the line catches up by REST, the dispatcher recovers."""
