@@ -55,12 +55,15 @@ def note(
     looked_at: Collection[str],
     unsettled: Collection[str] = (),
     unasked: Collection[str] = (),
+    passed_over: Collection[tuple[str, str]] = (),
     wall_now: datetime,
 ) -> dict[tuple[str, str], Break]:
     """Remember sightings, and close the breaks of the kinds `looked_at` that were not seen this time.
 
-    What is about an `unsettled` symbol, or an order that was `unasked`, proves nothing in either way. Returns the live
-    breaks of the sightings. Locks: the account's live breaks.
+    What is about an `unsettled` symbol, or an order that was `unasked`, proves nothing in either way; but a suspicion
+    that a look did not find has to be seen anew, unless it was only `passed_over` as too fresh: two differences with an
+    agreement between them are not one that was seen twice. Returns the live breaks of the sightings. Locks: the
+    account's live breaks.
     """
     live = {
         (row.kind, row.subject): row
@@ -72,8 +75,13 @@ def note(
         found[sighting.key] = _first(account, sighting, wall_now) if row is None else _again(row, sighting, wall_now)
     for key, row in live.items():
         looked = row.kind in looked_at and row.subject not in unasked
-        if key not in found and looked and row.symbol not in unsettled:
+        if key in found or not looked:
+            continue
+        if row.symbol not in unsettled:
             _gone(account, row, wall_now)
+        elif row.state == State.SUSPECTED and key not in passed_over:
+            row.sightings = 0
+            row.save(update_fields=["sightings"])
     return found
 
 
@@ -152,7 +160,7 @@ def _again(row: Break, sighting: Sighting, wall_now: datetime) -> Break:
     row.sightings += 1
     if row.state in (State.ACCEPTED, State.IGNORED) and (moved or _is_forgotten(row, wall_now)):
         row.state, row.sightings, row.first_seen_at = State.SUSPECTED, 1, wall_now
-    elif row.state == State.SUSPECTED and moved:
+    elif row.state == State.SUSPECTED and (moved or row.sightings == 1):
         row.sightings, row.first_seen_at = 1, wall_now
     row.ours, row.theirs, row.last_seen_at = _shown(sighting.ours), _shown(sighting.theirs), wall_now
     row.cause, row.proposal, row.repair = sighting.cause[:300], sighting.proposal[:300], sighting.repair
@@ -165,7 +173,7 @@ def _is_forgotten(row: Break, wall_now: datetime) -> bool:
 
 
 def _gone(account: Account, row: Break, wall_now: datetime) -> None:
-    if row.state == State.SUSPECTED and row.sightings == 1:
+    if row.state == State.SUSPECTED and row.sightings <= 1:
         row.delete()  # a view that had not settled yet: nobody was told of it
         return
     close(account=account, row=row, state=State.GONE, wall_now=wall_now)

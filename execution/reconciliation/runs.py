@@ -92,6 +92,7 @@ def conclude(
     seen = breaks.note(
         account=account,
         sightings=[each for each in sightings if at_start or each.symbol not in unsettled],
+        passed_over={each.key for each in sightings},
         looked_at=(Kind.ORDER, Kind.FILL, Kind.POSITION, *(() if found.cash is None else (Kind.CASH,))),
         unsettled=unsettled,
         unasked=found.unasked,

@@ -32,15 +32,7 @@ def test_every_place_is_killed_at() -> None:
     assert len(CASES) >= 20
 
 
-RESTRICTS = pytest.mark.xfail(
-    strict=False,
-    reason="seed 7, trial 9: shares told late can open a break at a start, and its name stays restricted for a person",
-)
-
-
-@pytest.mark.parametrize(
-    "point", [pytest.param(p, marks=RESTRICTS) if p == Point.RECOVERY_BEFORE_STATE else p for p in CASES]
-)
+@pytest.mark.parametrize("point", CASES)
 def test_a_process_killed_here_loses_nothing_and_doubles_nothing(
     point: Point, zygote: Zygote, tmp_path: Path, record_property: RecordProperty
 ) -> None:

@@ -42,7 +42,7 @@ class BreakSerializer(Shape):
     cause = serializers.CharField(allow_blank=True, help_text="What may have happened.")
     proposal = serializers.CharField(allow_blank=True, help_text="What a repair would do.")
     state = serializers.ChoiceField(choices=Break.State.choices)
-    sightings = serializers.IntegerField(min_value=1)
+    sightings = serializers.IntegerField(min_value=0, help_text="How many looks in a row saw it.")
     first_seen_at = Instant(help_text="Wall time.")
     last_seen_at = Instant(help_text="Wall time.")
     decided_by = serializers.CharField(allow_blank=True)

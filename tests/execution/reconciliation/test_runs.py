@@ -16,6 +16,7 @@ from execution.models import (
     Correction,
     Fill,
     InferredFill,
+    Position,
     ReconciliationRun,
     Supersession,
 )
@@ -149,6 +150,21 @@ def test_87_a_symbol_with_fresh_activity_is_not_judged(runs: Runs) -> None:
     assert not Break.objects.exists()
     runs(seconds=10)
     assert Break.objects.get().state == "suspected"
+
+
+def test_87_two_differences_with_an_agreement_between_them_are_not_one_seen_twice(runs: Runs) -> None:
+    filled_order(runs.account, runs.broker)
+    runs.broker.held["AAPL"] = D(7)
+    runs()
+    runs.broker.held["AAPL"] = D(10)
+    Position.objects.filter(account=runs.account).update(updated_at=runs.wall + timedelta(seconds=14))
+    runs()  # the symbol is not settled, so its suspicion stays; but this look agreed
+    assert Break.objects.get().sightings == 0
+    runs.broker.held["AAPL"] = D(7)
+    runs(seconds=60)
+    assert (Break.objects.get().state, runs.state) == ("suspected", "clean")
+    runs()
+    assert (Break.objects.get().state, runs.state) == ("open", "broken")
 
 
 def test_94_shares_that_are_missing_at_the_broker_freeze_their_symbol_and_close_the_account(runs: Runs) -> None:
