@@ -54,3 +54,37 @@ class EmptyUniverseError(TradingError):
     """There is nothing to trade."""
 
     code = "empty_universe"
+
+
+class JobKeyUsedError(TradingError):
+    """The idempotency key was used for other work."""
+
+    code = "job_key_used"
+
+
+class TooManyJobsError(TradingError):
+    """The queue is full."""
+
+    code = "too_many_jobs"
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} jobs wait already; ask again when some are done, or cancel those nobody needs")
+        self.waiting = waiting
+
+
+class JobOverError(TradingError):
+    """The job is over: there is nothing to cancel."""
+
+    code = "job_over"
+
+
+class JobNotOverError(TradingError):
+    """The job waits or runs: it cannot be asked for again."""
+
+    code = "job_not_over"
+
+
+class JobLostError(TradingError):
+    """Somebody else holds the job now, or it is over: nothing more may be written."""
+
+    code = "job_lost"

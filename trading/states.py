@@ -62,3 +62,22 @@ AFTER_CLOSE: tuple[StepName, ...] = (StepName.FILLS, StepName.REPORT)
 
 RUN_OVER: frozenset[RunState] = frozenset({RunState.COMPLETED, RunState.SKIPPED})
 """Nothing is left to do; a failed run may be started again."""
+
+
+class JobState(TextChoices):
+    """Where a long piece of work stands."""
+
+    QUEUED = "queued", "queued"
+    RUNNING = "running", "running"
+    COMPLETED = "completed", "completed"
+    FAILED = "failed", "failed"
+    CANCELED = "canceled", "canceled"
+
+
+JOB_OVER: frozenset[JobState] = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELED})
+JOB_MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELED, JobState.FAILED}),
+    JobState.RUNNING: frozenset({JobState.QUEUED, *JOB_OVER}),
+    **{over: frozenset() for over in JOB_OVER},
+}
+"""What may follow what; a trigger on the table keeps it. From running back to queued: its process or machine died."""

@@ -1,4 +1,4 @@
-"""What the trading day remembers: runs and their steps, replays, and signs of life of the processes."""
+"""One strategy's day, and how its steps ended."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 from execution.models import Account, Strategy
 from signals.models import SignalSet
-from trading.states import ReplayState, RunState, Stage, StepName, StepState
+from trading.states import RunState, StepName, StepState
 
 
 class Run(models.Model):
@@ -95,65 +95,3 @@ class RunStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.name}: {self.state}"
-
-
-class ReplayRun(models.Model):
-    """One replay of a date range through the production path, on an account and a feed of its own."""
-
-    parameter_hash = models.CharField(max_length=64)
-    parameters = models.JSONField()
-    account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="replay")
-    start_date = models.DateField()
-    end_date = models.DateField()
-    state = models.CharField(max_length=10, choices=ReplayState.choices, default=ReplayState.RUNNING)
-    last_completed_date = models.DateField(null=True, blank=True)
-    stage_date = models.DateField(null=True, blank=True, help_text="The session that is being played.")
-    stage = models.CharField(
-        max_length=10, choices=Stage.choices, blank=True, default="", help_text="The last part of it that is done."
-    )
-    error = models.TextField(blank=True, default="")
-    created_at = models.DateTimeField(help_text="Wall time.")
-    finished_at = models.DateTimeField(null=True, blank=True, help_text="Wall time.")
-
-    class Meta:
-        ordering = ("-id",)
-        constraints = (
-            models.CheckConstraint(name="replayrun_state_known", condition=Q(state__in=ReplayState.values)),
-            models.CheckConstraint(name="replayrun_range_ordered", condition=Q(start_date__lte=F("end_date"))),
-            models.CheckConstraint(
-                name="replayrun_finished_when_over",
-                condition=Q(state=ReplayState.RUNNING, finished_at__isnull=True)
-                | (~Q(state=ReplayState.RUNNING) & Q(finished_at__isnull=False)),
-            ),
-        )
-        indexes = (models.Index(name="replayrun_by_parameters", fields=["parameter_hash", "-id"]),)
-
-    def __str__(self) -> str:
-        return f"replay {self.pk} of {self.start_date:%Y-%m-%d} to {self.end_date:%Y-%m-%d}"
-
-
-class Heartbeat(models.Model):
-    """The last sign of life of one process."""
-
-    name = models.SlugField(max_length=64, unique=True)
-    at = models.DateTimeField(help_text="Wall time.")
-    detail = models.JSONField(default=dict, blank=True)
-
-    class Meta:
-        ordering = ("name",)
-
-    def __str__(self) -> str:
-        return f"{self.name} at {self.at:%H:%M:%S}"
-
-
-class FeedProgress(models.Model):
-    """How far the stream has carried one feed's market time; each open and close up to there has been held."""
-
-    feed_name = models.CharField(max_length=64, unique=True)
-    processed_at = models.DateTimeField(help_text="Market time.")
-
-    class Meta:
-        verbose_name_plural = "feed progress"
-
-    def __str__(self) -> str:
-        return f"{self.feed_name} up to {self.processed_at:%Y-%m-%d %H:%M}"
