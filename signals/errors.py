@@ -39,3 +39,13 @@ class FutureFeatureError(SignalError):
             f"feature of {symbol} is dated {feature_date.isoformat()}, after the as-of date {as_of.isoformat()}"
         )
         self.symbol = symbol
+
+
+class BacktestInputError(SignalError, ValueError):
+    """Something that a backtest was given cannot be used; nothing was computed."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"{field}: got {value}, allowed: {allowed}")
+        self.field = field
+        self.value = str(value)
+        self.allowed = allowed
