@@ -1,14 +1,23 @@
 """The port of a strategy: bars in, scores and target weights out.
 
-A new strategy is one file in this package that defines `STRATEGY`; see `momentum.py`.
+A new strategy is one file in this package that defines `STRATEGY`; see `momentum.py`, and `docs/strategies.md`.
+
+Implementations are pure. One that needs more than bars says so by having one of the smaller ports below, and is handed
+what it needs by whoever calls it: a model (`ModelStrategy`) or the other strategies (`CompositeStrategy`). It gets them
+as a value, in a copy of itself (`with_model`, `with_members`), and never looks for them: so the same copy on the same
+bars gives the same scores in research, in a replay pinned to an old model and on the desk, no strategy file opens a
+database or a file, and which model was used is known to the one who handed it in and stores it with the signals.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self, runtime_checkable
 
+import numpy as np
 import polars as pl
+
+from signals.portfolio import PortfolioRules
 
 Cadence = Literal["daily", "monthly"]
 
@@ -53,6 +62,85 @@ class SignalStrategy(Protocol):
         `scores` holds only rows with a finite score. Symbols that are left out have the weight 0.
         """
         ...
+
+
+class ScoringModel(Protocol):
+    """What a strategy needs of a model; the registry's `LoadedModel` is one, and so is any object in a test."""
+
+    @property
+    def version_id(self) -> int:
+        """Return the version's key, to be stored with what it says."""
+        ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the names of the features it wants."""
+        ...
+
+    @property
+    def feature_version(self) -> str:
+        """Return the version of the definitions it was trained on."""
+        ...
+
+    def predict(self, frame: pl.DataFrame) -> np.ndarray:
+        """Return one score a row, float64, in the frame's order."""
+        ...
+
+
+@runtime_checkable
+class ModelStrategy(SignalStrategy, Protocol):
+    """A strategy that scores with a trained model."""
+
+    @property
+    def model(self) -> ScoringModel | None:
+        """Return the model it was handed; None in the strategy as its file defines it, which cannot score."""
+        ...
+
+    def with_model(self, model: ScoringModel) -> Self:
+        """Return a copy that scores with `model`."""
+        ...
+
+    def scores_of_features(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Score ready features (`symbol, date` and the model's), one row a symbol, as `scores` would from bars."""
+        ...
+
+
+@runtime_checkable
+class CompositeStrategy(SignalStrategy, Protocol):
+    """A strategy that scores with the scores of others."""
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """Return the strategies it asks."""
+        ...
+
+    def with_members(self, members: Sequence[SignalStrategy]) -> Self:
+        """Return a copy that asks these, each able to score."""
+        ...
+
+    @property
+    def members(self) -> tuple[SignalStrategy, ...]:
+        """Return the strategies it was handed; empty in the strategy as its file defines it, which cannot score."""
+        ...
+
+    def combine(self, scores: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        """Return one score a symbol from the members' scores, by member."""
+        ...
+
+
+@runtime_checkable
+class CappedStrategy(Protocol):
+    """A strategy whose weights follow portfolio rules; whoever knows what is held applies the rest of them."""
+
+    @property
+    def rules(self) -> PortfolioRules:
+        """Return counts and caps."""
+        ...
+
+
+def rules_of(strategy: SignalStrategy) -> PortfolioRules | None:
+    """Return the portfolio rules of a strategy that has some."""
+    return strategy.rules if isinstance(strategy, CappedStrategy) else None
 
 
 def period_start(cadence: Cadence, trading_date: date) -> date:
