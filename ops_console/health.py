@@ -25,7 +25,7 @@ from ops_console.snapshot.broker_line import described, line_tone, troubles
 from risk.models import GLOBAL_SCOPE
 from risk.selectors import breaker_status, kill_switch_status, limit_book
 from risk.states import BreakerState
-from trading.processes import watched_here
+from trading.processes import Process, watched_here
 from trading.selectors import heartbeat_ages
 
 RETRY_AFTER_SECONDS = 5
@@ -123,15 +123,16 @@ def silences() -> dict[str, int]:
 
 def _processes(now: datetime) -> list[Check]:
     ages = heartbeat_ages(now)
-    return [_process(name, ages.get(name), limit) for name, limit in silences().items()]
+    return [_process(process, ages.get(name)) for name, process in watched_here().items()]
 
 
-def _process(name: str, age: int | None, limit: int) -> Check:
+def _process(process: Process, age: int | None) -> Check:
     if age is None:
-        return Check(name, False, "never seen")
-    if age > limit:
-        return Check(name, False, f"silent for {age} s, {limit} s are allowed")
-    return Check(name, True, f"seen {max(age, 0)} s ago")
+        return Check(process.name, False, "never seen", required=process.trades)
+    if age > process.dead_seconds:
+        said = f"silent for {age} s, {process.dead_seconds} s are allowed"
+        return Check(process.name, False, said, required=process.trades)
+    return Check(process.name, True, f"seen {max(age, 0)} s ago")
 
 
 def _kill_switch(account: Account) -> Check:

@@ -19,6 +19,8 @@ class Process:
     """Silence after which it is believed dead; longer, so that a pause makes no alarm."""
     needs_broker: bool = False
     """It talks to a broker on the other side of a network, and has nothing to do without one."""
+    trades: bool = True
+    """Trading needs it; the silence of one that does research is told and stops nothing."""
 
 
 PROCESSES = (
@@ -30,6 +32,7 @@ PROCESSES = (
     Process(name="dispatcher", command="run_dispatcher", light_seconds=3, dead_seconds=10),
     Process(name="trade_updates", command="run_trade_updates", light_seconds=5, dead_seconds=10, needs_broker=True),
     Process(name="watchdog", command="run_watchdog", light_seconds=5, dead_seconds=10),
+    Process(name="jobs", command="run_jobs", light_seconds=15, dead_seconds=30, trades=False),
 )
 
 

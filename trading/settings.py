@@ -32,6 +32,7 @@ PUBLIC = ENVIRONMENT in {"staging", "production"}  # other people reach it over 
 DEBUG = env.boolean("DEBUG", default=False)
 VAR_DIR = env.path("VAR_DIR", BASE_DIR / "var")
 LAKE_DIR = env.path("LAKE_DIR", VAR_DIR / "lake")
+MODEL_DIR = env.path("MODEL_DIR", VAR_DIR / "models")  # the same files for every process that scores
 PORT = env.integer("PORT", 8000, minimum=1, maximum=65534)
 CRASH_AT = env.text("CRASH_AT") if ENVIRONMENT == "test" else ""  # of tests: where this process is to be killed
 PROCESS_ROLE = env.text("PROCESS_ROLE", "command")  # set by the supervisor: web, api, worker, clock, …
@@ -51,7 +52,17 @@ STRATEGY_ID = env.text("STRATEGY_ID")
 CAPITAL = env.decimal("CAPITAL", "100000", above="0", maximum="1000000000")
 MAX_POSITION_SIZE = env.integer("MAX_POSITION_SIZE", 1_000, minimum=1, maximum=10_000_000)  # shares
 DATA_FRESHNESS_MINUTES = env.integer("DATA_FRESHNESS_MINUTES", 30, minimum=1, maximum=1_440)
+# Share of a run's universe, in percent, that must have a fresh bar; with fewer the run stops (MD4).
+MIN_FRESH_PCT = env.decimal("MIN_FRESH_PCT", "50", above="0", maximum="100")
+FRESHNESS_MODE = env.choice("FRESHNESS_MODE", "per_symbol", ("latest", "oldest", "median", "per_symbol"))
+TICK_RECORDING = env.boolean("TICK_RECORDING", default=True)  # received quotes and trades are kept as Parquet
+TICK_RETENTION_DAYS = env.integer("TICK_RETENTION_DAYS", 30, minimum=1, maximum=3_650)
+FEATURE_CACHE_HOURS = env.integer("FEATURE_CACHE_HOURS", 72, minimum=1, maximum=720)  # a long weekend
 OUTLIER_THRESHOLD = env.decimal("OUTLIER_THRESHOLD", "0.30", above="0", maximum="10")  # share of the previous close
+# People it takes to let another model trade: the second approves what the first asked for.
+MODEL_APPROVALS = env.integer(
+    "MODEL_APPROVALS", 2 if PUBLIC or TRADING_MODE == "alpaca_live" else 1, minimum=1, maximum=2
+)
 API_RATES = {"orders": env.integer("API_ORDERS_PER_MINUTE", 1_200, minimum=1, maximum=1_000_000_000)}
 API_RATES["address"] = 10 * API_RATES["orders"]
 OPEN_ORDERS_AT_STOP = env.choice("OPEN_ORDERS_AT_STOP", "keep", ("keep", "cancel"))  # of a clean stop of `up`
@@ -60,6 +71,7 @@ DEAD_MAN_SECONDS = env.integer("DEAD_MAN_SECONDS", 30, minimum=5, maximum=3_600)
 RECONCILIATION_INTERVAL_SECONDS = env.integer("RECONCILIATION_INTERVAL_SECONDS", 60, minimum=5, maximum=86_400)
 # Account currency by which cash may differ from the broker's and still count as equal.
 RECONCILIATION_CASH_TOLERANCE = env.decimal("RECONCILIATION_CASH_TOLERANCE", "1", above="0", maximum="1000000")
+JOBS_AT_ONCE = env.integer("JOBS_AT_ONCE", 1, minimum=1, maximum=64)  # long work: backtests, trainings, imports
 REPLAY_SPEED = env.integer("REPLAY_SPEED", 390, minimum=1, maximum=100_000)  # market seconds in a wall second
 PAPER_RUN_SYMBOLS = env.words("PAPER_RUN_SYMBOLS", ("AAPL", "FB", "GOOG", "IBM", "MSFT"))
 PAPER_RUN_CAPITAL = env.decimal("PAPER_RUN_CAPITAL", str(CAPITAL), above="0", maximum="1000000000")
@@ -129,6 +141,8 @@ except ConfigurationError as error:
 
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 SECRET_KEY = SECRET_KEY or development_key(VAR_DIR)
+if not PUBLIC:  # elsewhere without a key of its own nothing is signed, and so nothing trades
+    MODEL_SIGNING_KEY = MODEL_SIGNING_KEY or development_key(VAR_DIR, "model_signing_key")
 layout = embedded.layout_of(VAR_DIR)
 for_operators = embedded.for_operators(sys.argv)
 if embedded.needed(sys.argv):

@@ -10,8 +10,10 @@ from ops_console.snapshot.desk import Desk
 from ops_console.snapshot.header import SILENCE, process_tone
 from ops_console.snapshot.market import feed_problem, halt_problem
 from risk.states import AlertSeverity, BreakerState
+from trading.processes import PROCESSES
 
 NOT_CURRENT = "Nothing on this page is current. Orders at a broker go on: stop them there if you have to."
+RESEARCH = {process.name for process in PROCESSES if not process.trades}
 WISH_STEP = "It is carried out as soon as the database answers."
 
 
@@ -151,6 +153,7 @@ def _processes(desk: Desk) -> list[Problem]:
         ),
         "worker": ("Background work stands still", "Runs, slices, reports and reconciliation wait."),
         "watchdog": ("Nobody watches the processes", "A dead scheduler would not stop trading by itself."),
+        "jobs": ("Long work stands still", "Backtests, trainings and imports wait. Trading does not need it."),
     }
     for process, (title, step) in meaning.items():
         tone = process_tone(desk, process)
@@ -158,7 +161,8 @@ def _processes(desk: Desk) -> list[Problem]:
             continue
         age = desk.age_of(process)
         seen = "never seen" if age is None else f"silent for {figures.duration(age)} (limit {SILENCE[process]} s)"
-        found.append(Problem("bad" if tone == "bad" else "warn", title, f"The {process} process is {seen}. {step}"))
+        worst = "bad" if tone == "bad" and process not in RESEARCH else "warn"
+        found.append(Problem(worst, title, f"The {process} process is {seen}. {step}"))
     if not desk.redis:
         step = "Prices come from the database, once a second. Orders and the kill switch do not need Redis."
         found.append(Problem("warn", "Live prices are off: Redis does not answer", step))

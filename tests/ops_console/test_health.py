@@ -14,6 +14,7 @@ from ops_console import health
 from ops_console.health import silences
 from risk.services import breaker, kill_switch
 from tests.factories import MARKET_AT, WALL_NOW, make_account
+from trading.processes import watched_here
 from trading.services.heartbeats import beat
 
 REASON = "a reason that is long enough"
@@ -57,13 +58,21 @@ def test_redis_away_degrades_and_does_not_stop(desk: Account, client: Client, mo
     assert reasons(client) == []
 
 
-@pytest.mark.parametrize("name", list(silences()))
+@pytest.mark.parametrize("name", [name for name, process in watched_here().items() if process.trades])
 def test_a_process_never_seen_or_silent_is_not_ready(desk: Account, client: Client, name: str) -> None:
     beat(name=name, wall_now=wall_now() - timedelta(seconds=silences()[name] + 2))
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert answer.json()["checks"][name]["state"] == "failed"
+
+
+def test_silent_research_degrades_and_does_not_stop(desk: Account, client: Client) -> None:
+    beat(name="jobs", wall_now=wall_now() - timedelta(minutes=5))
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["jobs"]["state"] == "degraded"
+    assert reasons(client) == []
 
 
 @pytest.mark.django_db

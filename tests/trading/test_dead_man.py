@@ -94,6 +94,15 @@ def test_a_silence_is_told_once_and_resolved_when_it_ends(watch: Watch) -> None:
     assert alert.state == "resolved"
 
 
+def test_silent_research_is_a_warning_and_stops_nothing(watch: Watch) -> None:
+    sent(watch)
+    watch.run(2, *everybody())
+    watch.run(60, *(name for name in everybody() if name != "jobs"))
+    alert = Alert.objects.get()
+    assert (alert.subject, alert.severity) == ("jobs", "warning")
+    assert not watch.stopped
+
+
 def test_an_alert_of_an_earlier_watchdog_is_resolved_as_well(watch: Watch) -> None:
     watch.run(2, *everybody())
     watch.run(20, *(name for name in everybody() if name != "stream"))

@@ -102,7 +102,8 @@ class DeadMan:
             self.told.add(name)
             self.well.discard(name)
             message = f"{name} gave no sign of life for {int(silence.total_seconds())} s"
-            raise_alert(code=SILENT, subject=name, severity=AlertSeverity.CRITICAL, message=message, now=wall_now)
+            severity = AlertSeverity.CRITICAL if watched_here()[name].trades else AlertSeverity.WARNING
+            raise_alert(code=SILENT, subject=name, severity=severity, message=message, now=wall_now)
         elif silence <= limit and name in self.heard and name not in self.well:
             resolve_alert(code=SILENT, subject=name, now=wall_now)  # perhaps an earlier watchdog's
             self.told.discard(name)
