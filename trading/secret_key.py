@@ -1,4 +1,4 @@
-"""The key of a development installation: made once, kept beside its data."""
+"""Keys of a development installation: made once, kept beside its data."""
 
 import secrets
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 LENGTH = 64
 
 
-def development_key(folder: Path) -> str:
-    """Return the stored key; make it on the first start, readable by its owner only.
+def development_key(folder: Path, name: str = "secret_key") -> str:
+    """Return the stored key of that name; make it on the first start, readable by its owner only.
 
     Two processes may start at once: the file is made exclusively, and the loser reads what the winner wrote.
     """
-    path = folder / "secret_key"
+    path = folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".secret_key.{secrets.token_hex(4)}"
+    draft = folder / f".{name}.{secrets.token_hex(4)}"
     if not path.exists():
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(LENGTH))
