@@ -111,6 +111,20 @@ class Parameters:
 
         return self._read(name, default, allowed, read)
 
+    def mapping(self, name: str, default: Any = REQUIRED, *, most: int = 40) -> Any:
+        """Return an object whose names have 1 to 64 characters; its values are the caller's to read."""
+        allowed = f"an object with at most {most} names of 1 to 64 characters"
+
+        def read(value: Any) -> dict[str, Any]:
+            if not isinstance(value, dict) or len(value) > most:
+                raise BadParameter(name, value, allowed)
+            for key in value:
+                if not isinstance(key, str) or not 1 <= len(key) <= 64:
+                    raise BadParameter(f"{name}.{key}", key, allowed)
+            return dict(value)
+
+        return self._read(name, default, allowed, read)
+
     def finish(self) -> None:
         """Refuse names that nobody has read.
 
