@@ -102,7 +102,7 @@ def zygote() -> Iterator[Zygote]:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.zygote", str(theirs.fileno())],
                 cwd=REPOSITORY,
-                env=_environment(),
+                env=database_environment(),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
@@ -113,7 +113,7 @@ def zygote() -> Iterator[Zygote]:
             process.wait(HANGS_AFTER_SECONDS)
 
 
-def _environment() -> dict[str, str]:
+def database_environment() -> dict[str, str]:
     """Return variables with which a process works on this test's database."""
     database = connection.settings_dict
     url = f"postgresql://{database['USER']}@/{database['NAME']}?host={quote(str(database['HOST']), safe='')}"

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=10)
 """Wall time that the work has to end by itself after somebody asked for its end."""
+LAST_WORDS = timedelta(seconds=2)
+"""Wall time to go after its end was told, or after the job was lost to somebody else."""
 LAST_GRACE = timedelta(seconds=5)
 """Wall time between SIGTERM and SIGKILL."""
 RENEW_EVERY = LEASE / 6
@@ -117,8 +119,8 @@ class JobRounds:
             row = rows.get(one.held.job_id)
             if code is not None:
                 self._settle(one, code, row, now)
-            elif row is None:  # ended by itself a moment ago, or somebody else's now
-                self._demand_end(one, now, since=one.ending_at or now)
+            elif row is None:  # it has told its end and is about to go, or the job is somebody else's now
+                self._demand_end(one, now, since=now - GRACE + LAST_WORDS)
             else:
                 self._mind(one, row, now)
 
