@@ -18,7 +18,23 @@ class SignalSet(models.Model):
     parameters = models.JSONField()
     parameters_hash = models.CharField(max_length=64)
     data_hash = models.CharField(max_length=64, help_text="SHA-256 over the adjusted bars that went in.")
-    code_version = models.CharField(max_length=12, help_text="Over the text of the strategy's file.")
+    code_version = models.CharField(
+        max_length=12, help_text="Over the text of the strategy's file, of its members' and of what makes weights."
+    )
+    model_version = models.ForeignKey(
+        "signals.ModelVersion",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The one model that scored, of an ensemble its member's; empty where there is none or more than one.",
+    )
+    feature_version = models.CharField(
+        max_length=12, blank=True, default="", help_text="Of the features' definitions; empty where bars were scored."
+    )
+    present = models.JSONField(
+        default=dict, help_text="Weights held when it was made, where a turnover cap moves from them."
+    )
     created_at = models.DateTimeField(help_text="Wall time.")
 
     class Meta:
