@@ -5,6 +5,7 @@ Age is counted in trading time: a Friday bar is fresh on Monday before the open.
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from statistics import median
 from typing import Literal, get_args
 
@@ -43,7 +44,7 @@ def check_freshness(
     mode: FreshnessMode = "per_symbol",
     *,
     now: datetime,
-    min_fresh_pct: float = 100.0,
+    min_fresh_pct: float | Decimal = 100.0,
     expected: list[str] | None = None,
 ) -> FreshnessReport:
     """Judge the newest row of each symbol; `frame` has `symbol` and `date` (sessions) or `at` (instants, UTC).
