@@ -82,7 +82,7 @@ class BarLake:
         generation = self.generation()
         cached = self._cached.get(wanted)
         if cached is None or cached[0] != generation:
-            cached = (generation, self._read(self._files(wanted), wanted).collect())
+            cached = (generation, self._read(self.files(wanted), wanted).collect())
             self._cached[wanted] = cached
         return cached[1]
 
@@ -95,7 +95,7 @@ class BarLake:
 
     def years(self, timeframe: str = Timeframe.DAY) -> list[int]:
         """List the years that have bars."""
-        return sorted(_year_of(path) for path in self._files(Timeframe(timeframe)))
+        return sorted(_year_of(path) for path in self.files(Timeframe(timeframe)))
 
     def write(self, frame: pl.DataFrame, timeframe: str, source: str) -> WriteReport:
         """Insert bars, or replace those of the same symbol and time; writing the same bars again changes no file.
@@ -136,7 +136,7 @@ class BarLake:
         cached = self._cached.get(timeframe)
         if cached is not None and cached[0] == self.generation():
             return cached[1].lazy()
-        files = self._files(timeframe)
+        files = self.files(timeframe)
         if sum(path.stat().st_size for path in files) <= MAX_CACHED_BYTES:
             return self.frame(timeframe).lazy()
         first, last = (start.year if start else 0), (end.year if end else 9999)
@@ -149,8 +149,9 @@ class BarLake:
         scanned = pl.scan_parquet(list(files), hive_partitioning=False)
         return scanned.select(schema.names()).sort("symbol", KEY_COLUMN[timeframe])
 
-    def _files(self, timeframe: Timeframe) -> list[Path]:
-        return sorted((self.root / f"timeframe={timeframe.value}").glob(f"year=*/{FILE_NAME}"))
+    def files(self, timeframe: str) -> list[Path]:
+        """List the files of a timeframe, one a year, ascending."""
+        return sorted((self.root / f"timeframe={Timeframe(timeframe).value}").glob(f"year=*/{FILE_NAME}"))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

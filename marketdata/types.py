@@ -120,6 +120,13 @@ class GapReason(models.TextChoices):
     NOT_ENTITLED = "not_entitled", "the subscription does not contain it"
 
 
+class TickLossReason(models.TextChoices):
+    """Why received ticks were not kept."""
+
+    BUFFER_FULL = "buffer_full", "more arrived than could be written"
+    NOT_WRITTEN = "not_written", "the disk did not take them"
+
+
 @dataclass(frozen=True, slots=True)
 class TradePrint:
     """One trade: price (account currency a share) and its number at the source, empty where there is none."""

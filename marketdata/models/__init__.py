@@ -5,6 +5,7 @@ from marketdata.models.imports import BarImport, QuarantinedBar
 from marketdata.models.instruments import Instrument
 from marketdata.models.statuses import TradingStatus
 from marketdata.models.subscriptions import MarketSubscription
+from marketdata.models.ticks import TickLoss
 
 __all__ = [
     "BarImport",
@@ -15,6 +16,7 @@ __all__ = [
     "MarketSubscription",
     "QuarantinedBar",
     "Quote",
+    "TickLoss",
     "TradingStatus",
     "UnreadableFrame",
 ]

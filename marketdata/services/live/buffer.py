@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from marketdata.tape import Splits, Tape
+from marketdata.ticks import TickRecorder
 from marketdata.types import BandNews, GapReason, MarketEvent, QuoteUpdate, StatusNews, TradePrint
 
 MOST_NEWS = 10_000
@@ -38,11 +39,18 @@ class LiveBuffer:
     """The listener. Many events of one instrument become one quote, so it cannot grow without bound.
 
     `horizon` returns the market time after which nothing can have happened yet: a quote stamped later would hide all
-    that follow it.
+    that follow it. What the stream tells goes to the recorder as well, each event of it.
     """
 
-    def __init__(self, *, clock: Callable[[], datetime], horizon: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime],
+        horizon: Callable[[], datetime],
+        recorder: TickRecorder | None = None,
+    ) -> None:
         self._clock = clock
+        self._recorder = recorder
         self._horizon = horizon
         self._lock = Lock()
         self._tape = Tape()
@@ -77,6 +85,8 @@ class LiveBuffer:
 
     def told(self, events: Sequence[MarketEvent], *, source: str, streamed: bool) -> None:
         """Take what the market said."""
+        if streamed and self._recorder is not None:
+            self._recorder.take(events, source)
         horizon = self._horizon()
         with self._lock:
             self.counts["streamed" if streamed else "polled"] += len(events)

@@ -23,6 +23,8 @@ from marketdata.services.live.splits import effective_day, effective_splits
 from marketdata.services.quotes import store_quotes
 from marketdata.services.statuses import halted_symbols, presume_traded, store_statuses
 from marketdata.services.subscriptions import wanted_symbols
+from marketdata.services.ticks import recorder_for
+from marketdata.ticks import TickRecorder
 from marketdata.types import FeedState, GapReason, QuoteUpdate
 
 log = structlog.get_logger(__name__)
@@ -52,10 +54,12 @@ class LiveMarket:
         provider: LiveProvider,
         clock: Callable[[], datetime],
         on_quotes: OnQuotes | None = None,
+        recorder: TickRecorder | None = None,
     ) -> None:
         self.feed = feed
         self.provider = provider
-        self.buffer = LiveBuffer(clock=clock, horizon=self._horizon)
+        self.recorder = recorder
+        self.buffer = LiveBuffer(clock=clock, horizon=self._horizon, recorder=recorder)
         self._clock = clock
         self._on_quotes = on_quotes
         self._stopping = threading.Event()
@@ -81,6 +85,8 @@ class LiveMarket:
         self._lost = Turn(GapReason.NOT_CONNECTED, "not connected yet", now)
         self._open_gap(self._lost, began_at=min(self.feed.last_tick_at or now, now))
         self._follow(now)
+        if self.recorder is not None:
+            self.recorder.start()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="market")
         ready: Future[None] = Future()
         self._futures = [self._threads.submit(self._hear, ready), self._threads.submit(self._store)]
@@ -96,6 +102,8 @@ class LiveMarket:
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self._threads.shutdown(wait=True)
         self._threads = None
+        if self.recorder is not None:
+            self.recorder.stop()
         now = self._clock()
         stopped = Turn(GapReason.NOT_CONNECTED, "nobody listens to the market", now)
         self._open_gap(stopped, began_at=now)
@@ -237,4 +245,7 @@ def live_market(*, feed: Feed, clock: Callable[[], datetime], on_quotes: OnQuote
 
     :raises LiveSourceNotConfigured: there are no keys
     """
-    return LiveMarket(feed=feed, provider=AlpacaLive(configured()), clock=clock, on_quotes=on_quotes)
+    provider = AlpacaLive(configured())
+    return LiveMarket(
+        feed=feed, provider=provider, clock=clock, on_quotes=on_quotes, recorder=recorder_for(feed, clock)
+    )
