@@ -20,6 +20,7 @@ from marketdata.models import (
     MarketSubscription,
     QuarantinedBar,
     Quote,
+    TickLoss,
     TradingStatus,
     UnreadableFrame,
 )
@@ -153,6 +154,15 @@ class FeedGapAdmin(ReadOnlyAdmin):
     list_select_related = ("feed",)
     search_fields = ("detail",)
     date_hierarchy = "began_at"
+
+
+@admin.register(TickLoss)
+class TickLossAdmin(ReadOnlyAdmin):
+    list_display = ("day", "feed", "reason", "count", "first_at", "last_at")
+    list_filter = ("feed", "reason")
+    list_select_related = ("feed",)
+    search_fields = ("feed__name",)
+    date_hierarchy = "day"
 
 
 @admin.register(UnreadableFrame)
