@@ -28,7 +28,8 @@ def next_session_return(bars: pl.DataFrame) -> pl.DataFrame:
 
 def forward_returns(bars: pl.DataFrame, horizons: Sequence[int] = HORIZONS) -> pl.DataFrame:
     """Return `symbol, date, forward_H…`: close[t + 1 + H] ÷ close[t + 1] − 1 by exchange sessions."""
-    rows = with_session_number(bars.select("symbol", "date", pl.col("close").cast(pl.Float64)))
+    schema = {"symbol": pl.String, "date": pl.Date, "close": pl.Float64}
+    rows = with_session_number(bars.select(pl.col(name).cast(kind) for name, kind in schema.items()))
     usable = rows.filter((pl.col("close") > 0) & pl.col("close").is_finite()).select("symbol", "session", "close")
     for ahead in sorted({1, *(1 + horizon for horizon in horizons)}):
         later = usable.with_columns(pl.col("session") - ahead).rename({"close": f"close_{ahead}"})

@@ -55,8 +55,7 @@ def quantile_means(daily: pl.DataFrame) -> list[dict[str, Any]]:
 
 def spread(daily: pl.DataFrame) -> pl.DataFrame:
     """Return `date, spread`: the highest quantile's return minus the lowest's."""
-    top = daily["quantile"].max()
-    high = daily.filter(pl.col("quantile") == top).select("date", high="mean")
+    high = daily.filter(pl.col("quantile") == pl.col("quantile").max()).select("date", high="mean")
     low = daily.filter(pl.col("quantile") == 1).select("date", low="mean")
     return high.join(low, on="date").select("date", spread=pl.col("high") - pl.col("low")).sort("date")
 

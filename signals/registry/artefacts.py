@@ -5,6 +5,7 @@ import hmac
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -38,7 +39,8 @@ def write(version: ModelVersion, content: bytes) -> Path:
         draft.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise ArtefactError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
 
@@ -65,23 +67,29 @@ def read_verified(version: ModelVersion) -> bytes:
 def _read(path: Path, size: int) -> bytes:
     if not 0 < size <= LARGEST_BYTES:
         raise ArtefactError(f"{path}: {size} bytes are stored for it, allowed are 1 to {LARGEST_BYTES}")
+    handle = _opened(path)
     try:
-        # Neither a link nor a pipe: the one would leave the folder, the other would make us wait.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise ArtefactError(f"{path} is missing: copy it back, or activate another version") from None
-    except OSError as error:
-        raise ArtefactError(f"{path} cannot be opened: {error.strerror or error}") from error
-    with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise ArtefactError(f"{path} is no plain file")
         if found.st_size != size:
             raise ArtefactError(f"{path}: {found.st_size} bytes where {size} were stored")
-        try:
+        with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(size + 1)
-        except OSError as error:
-            raise ArtefactError(f"{path} cannot be read: {error.strerror or error}") from error
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror or error}") from error
+    finally:
+        os.close(handle)
+
+
+def _opened(path: Path) -> int:
+    try:
+        # Neither a link nor a pipe: the one would leave the folder, the other would make us wait.
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} is missing: copy it back, or activate another version") from None
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be opened: {error.strerror or error}") from error
 
 
 def _write_draft(draft: Path, content: bytes) -> None:
