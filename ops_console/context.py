@@ -27,6 +27,7 @@ PAGES = (
     ("risk", "Risk"),
     ("reconciliation", "Reconciliation"),
     ("alerts", "Alerts"),
+    ("jobs", "Jobs"),
 )
 MODES: dict[str, tuple[str, str]] = {
     "paper": ("Paper", "built-in exchange, no real money"),

@@ -67,6 +67,15 @@ def requires(act: Act) -> Callable[[View], View]:
                 raise PermissionDenied(f"your role does not allow: {act.value}")
             return view(request, *args, **kwargs)
 
-        return cast(View, login_required(guarded))
+        with_login = login_required(guarded)
+
+        @wraps(view)
+        def outer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            # A part of a page that is asked for again and again must not get the log-in page put into its place.
+            if request.headers.get("HX-Request") == "true" and not request.user.is_authenticated:
+                return HttpResponse(status=401, headers={"HX-Refresh": "true"})
+            return with_login(request, *args, **kwargs)
+
+        return cast(View, outer)
 
     return decorate

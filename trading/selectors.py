@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from execution.models import Account, Position, Strategy
 from marketdata.models import Quote
-from trading.models import Heartbeat, ReplayRun, Run
+from trading.models import Heartbeat, Job, ReplayRun, Run
 from trading.targets import ZERO, Holding
 
 
@@ -87,6 +87,16 @@ def unfinished_replay(parameter_hash: str) -> ReplayRun | None:
     """Return the newest replay of these parameters when it was interrupted."""
     newest = ReplayRun.objects.filter(parameter_hash=parameter_hash).select_related("account__feed").first()
     return newest if newest is not None and newest.finished_at is None else None
+
+
+def jobs(*, kind: str | None = None, state: str | None = None) -> QuerySet[Job]:
+    """Return long work, newest first, filtered by what is given; logs are not read."""
+    rows = Job.objects.defer("log").order_by("-pk")
+    if kind is not None:
+        rows = rows.filter(kind=kind)
+    if state is not None:
+        rows = rows.filter(state=state)
+    return rows
 
 
 def heartbeat_ages(wall_now: datetime) -> dict[str, int]:

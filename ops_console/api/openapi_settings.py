@@ -34,6 +34,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "BreakerState": "risk.states.BreakerState",
         "RunState": "trading.states.RunState",
         "StepState": "trading.states.StepState",
+        "JobState": "trading.states.JobState",
         "StepName": "trading.states.StepName",
         "Reconciliation": "execution.models.accounts.Account.Reconciliation",
         "TradingMode": "execution.models.accounts.Account.Mode",

@@ -16,6 +16,8 @@ from marketdata.errors import FeedMissingError
 from ops_console.api.codes import STATUSES, FieldError, ProblemCode, shown
 from risk import errors as risk_errors
 from risk.types import Denial, DenialCode
+from signals.parameters import BadParameter
+from trading import errors as trading_errors
 from trading.kept_connection import note_failure
 
 MEDIA_TYPE = "application/problem+json"
@@ -88,19 +90,29 @@ REFUSALS: dict[type[Exception], tuple[ProblemCode, str]] = {
     risk_errors.RequestNotPending: (ProblemCode.REQUEST_NOT_PENDING, ""),
     risk_errors.SecondOperatorRequired: (ProblemCode.SECOND_OPERATOR_REQUIRED, ""),
     risk_errors.TooSoon: (ProblemCode.TOO_SOON, ""),
+    trading_errors.JobOverError: (ProblemCode.ALREADY_IN_STATE, ""),
+    trading_errors.JobNotOverError: (ProblemCode.ALREADY_IN_STATE, ""),
+    trading_errors.JobKeyUsedError: (ProblemCode.ORDER_CONFLICT, ""),
+    trading_errors.TooManyJobsError: (ProblemCode.THROTTLED, ""),
     FeedMissingError: (ProblemCode.NOT_READY, ""),
     Http404: (ProblemCode.NOT_FOUND, ""),
     PermissionDenied: (ProblemCode.SCOPE_MISSING, ""),
     exceptions.MethodNotAllowed: (ProblemCode.METHOD_NOT_ALLOWED, ""),
     RequestDataTooBig: (ProblemCode.CONTENT_TOO_LARGE, ""),
 }
-PAUSES: dict[ProblemCode, int] = {ProblemCode.TOO_SOON: MINUTE, ProblemCode.NOT_READY: DATABASE_PAUSE}
+PAUSES: dict[ProblemCode, int] = {
+    ProblemCode.THROTTLED: MINUTE,
+    ProblemCode.TOO_SOON: MINUTE,
+    ProblemCode.NOT_READY: DATABASE_PAUSE,
+}
 
 
 def as_problem(error: Exception) -> Problem:
     """Translate any failure; what nobody foresaw is logged with its trace and told without it."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, BadParameter):
+        return invalid_fields([FieldError(error.field, error.value, error.allowed)])
     if isinstance(error, (OperationalError, InterfaceError)):
         note_failure(error)
         log.error("api_database_unavailable", error=type(error).__name__, detail=str(error).strip())

@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from ops_console.api.views import (
     alerts,
     controls,
+    jobs,
     kill_switch,
     limits,
     market,
@@ -68,6 +69,10 @@ urlpatterns = [
     path("v1/reconciliation/force-complete", reconciliation.ForceCompleteView.as_view()),
     path("v1/runs", runs.RunsView.as_view()),
     path("v1/runs/<int:run_id>", runs.RunView.as_view()),
+    path("v1/jobs", jobs.JobsView.as_view()),
+    path("v1/jobs/<int:job_id>", jobs.JobView.as_view()),
+    path("v1/jobs/<int:job_id>/cancel", jobs.JobCancelView.as_view()),
+    path("v1/jobs/<int:job_id>/retry", jobs.JobRetryView.as_view()),
     path("v1/strategies", runs.StrategiesView.as_view()),
     path("v1/strategies/<slug:name>", runs.StrategyView.as_view()),
     path("v1/quotes/latest", market.QuotesView.as_view()),

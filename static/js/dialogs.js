@@ -28,7 +28,11 @@ function openCancel(button) {
   form.setAttribute("hx-post", button.dataset.cancel);
   dialog.querySelector("h2").textContent = button.dataset.title || "Cancel this order?";
   dialog.querySelector("[data-cancel-what]").textContent = button.dataset.what;
-  dialog.querySelector("button[type=submit]").textContent = button.dataset.title ? "Cancel all" : "Cancel order";
+  const note = dialog.querySelector("[data-cancel-note]");
+  note.dataset.usual ||= note.textContent;
+  note.textContent = button.dataset.note || note.dataset.usual;
+  const word = button.dataset.word || (button.dataset.title ? "Cancel all" : "Cancel order");
+  dialog.querySelector("button[type=submit]").textContent = word;
   window.htmx?.process(form);
   dialog.showModal();
 }

@@ -27,6 +27,7 @@ PAGES = [
     "risk",
     "reconciliation",
     "alerts",
+    "jobs",
     "admin:index",
     "admin:execution_order_changelist",
 ]

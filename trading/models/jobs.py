@@ -1,5 +1,7 @@
 """Long work that somebody asked for: a backtest, a training, an import. The queue and its history are one table."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -91,3 +93,23 @@ class Job(models.Model):
     def is_over(self) -> bool:
         """Tell whether nothing will happen to it any more."""
         return self.state in JOB_OVER
+
+    @property
+    def percent(self) -> int | None:
+        """Return how much is done; None while nobody knows how much there is."""
+        if self.state == JobState.COMPLETED:
+            return 100
+        return self.done * 100 // self.total if self.total else None
+
+    def seconds_left(self, wall_now: datetime) -> int | None:
+        """Guess from the pace so far how long it will go on; None while that would be no guess."""
+        if self.state != JobState.RUNNING or self.started_at is None or not 0 < self.done < self.total:
+            return None
+        passed = wall_now - self.started_at
+        return max(int((passed * (self.total - self.done) / self.done).total_seconds()), 0)
+
+    def seconds_taken(self, wall_now: datetime) -> int | None:
+        """Return how long its newest attempt has taken, or takes so far; None before it was begun."""
+        if self.started_at is None or self.state == JobState.QUEUED:
+            return None
+        return max(int(((self.finished_at or wall_now) - self.started_at).total_seconds()), 0)

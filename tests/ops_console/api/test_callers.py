@@ -31,6 +31,8 @@ NEEDED = {
     "limits_put": Scope.RISK,
     "fat_finger_put": Scope.RISK,
     "alerts_acknowledge": Scope.TRADE,
+    "jobs_cancel": Scope.TRADE,
+    "jobs_retry": Scope.TRADE,
     "slices_place": Scope.TRADE,
     "slices_preview": Scope.TRADE,
     "slices_cancel": Scope.TRADE,

@@ -1,6 +1,5 @@
 """Kinds of work for the tests, and a queue."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,14 +30,13 @@ def work(parameters: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {
         "twice": JobKind(title="Twice", runs=f"{HERE}:work", checks=f"{HERE}:check", most_attempts=2),
         "once": JobKind(title="Once", runs=f"{HERE}:work", checks=f"{HERE}:check", restartable=False),
     }
     for name, kind in kinds.items():
         monkeypatch.setitem(job_kinds.KINDS, name, kind)
-    yield
 
 
 def asked(kind: str = "twice", *, n: int = 1, **fields: Any) -> Job:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from tests.factories import WALL_NOW
 from tests.trading.jobs.conftest import asked
+from trading.errors import JobOverError
 from trading.models import Job
 from trading.services import jobs
 from trading.services.jobs import holding
@@ -114,7 +115,7 @@ def test_end_and_cancel_at_once_leave_one_of_them() -> None:
             try:
                 one()
                 return ""
-            except Exception as error:
+            except JobOverError as error:
                 return type(error).__name__
             finally:
                 connection.close()
