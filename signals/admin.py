@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from signals.models import Signal, SignalSet
+from signals.models import Backtest, Signal, SignalSet
 
 
 class _ReadOnly:
@@ -29,6 +29,15 @@ class SignalInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> Any:
         """Fetch the instruments with the rows."""
         return super().get_queryset(request).select_related("instrument")
+
+
+@admin.register(Backtest)
+class BacktestAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """One row per backtest that was asked for; its page in the console shows more."""
+
+    list_display = ("id", "kind", "strategy", "start_date", "end_date", "state", "asked_by", "created_at")
+    list_filter = ("kind", "state", "strategy")
+    search_fields = ("title", "asked_by")
 
 
 @admin.register(SignalSet)

@@ -39,6 +39,18 @@ class JobKind:
 
 
 KINDS: dict[str, JobKind] = {
+    "backtest": JobKind(
+        title="Backtest", runs="signals.tasks:run_backtest", checks="signals.tasks:check_backtest", page="backtest"
+    ),
+    "walk_forward": JobKind(
+        title="Walk forward", runs="signals.tasks:run_backtest", checks="signals.tasks:check_backtest", page="backtest"
+    ),
+    "search": JobKind(
+        title="Parameter search",
+        runs="signals.tasks:run_backtest",
+        checks="signals.tasks:check_backtest",
+        page="backtest",
+    ),
     "wait": JobKind(
         title="Wait", runs="trading.waiting_job:wait", checks="trading.waiting_job:check_wait", most_attempts=3
     ),

@@ -33,6 +33,7 @@ DEBUG = env.boolean("DEBUG", default=False)
 VAR_DIR = env.path("VAR_DIR", BASE_DIR / "var")
 LAKE_DIR = env.path("LAKE_DIR", VAR_DIR / "lake")
 MODEL_DIR = env.path("MODEL_DIR", VAR_DIR / "models")  # the same files for every process that scores
+BACKTEST_DIR = env.path("BACKTEST_DIR", VAR_DIR / "backtests")  # rows of backtests; whoever shows them reads them there
 PORT = env.integer("PORT", 8000, minimum=1, maximum=65534)
 CRASH_AT = env.text("CRASH_AT") if ENVIRONMENT == "test" else ""  # of tests: where this process is to be killed
 PROCESS_ROLE = env.text("PROCESS_ROLE", "command")  # set by the supervisor: web, api, worker, clock, …

@@ -99,10 +99,10 @@ class _Run:
             raise BacktestInputError("liquidity", "nothing", "average volumes, for impact and participation")
         self.rules, self.liquidity = rules, liquidity
         self.fixed_rate = rules.costs.rate
-        self.active: BoolArray = ~np.isnan(weights).all(axis=1)
+        self.active: BoolArray = np.asarray(~np.isnan(weights).all(axis=1))
         self.weights = weights
         self.units, self.frozen = _units(weights, fills, rules)
-        self.hampered: BoolArray = self.frozen.any(axis=1)
+        self.hampered: BoolArray = np.asarray(self.frozen.any(axis=1))
         marks = carried_forward(panel.prices)
         self.at_fill = marks if fills is panel.prices else _values_at(fills, marks)
         self.elapsed = np.diff([day.toordinal() for day in panel.dates], prepend=panel.dates[0].toordinal())

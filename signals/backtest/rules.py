@@ -99,14 +99,15 @@ class Liquidity:
         return cost
 
 
-def liquidity_of(closes: FloatArray, volumes: FloatArray, *, sessions: int = 20) -> Liquidity:
+def liquidity_of(closes: FloatArray, turnover: FloatArray, *, sessions: int = 20) -> Liquidity:
     """Measure liquidity over the last `sessions` sessions before each one.
 
-    `closes` and `volumes` (shares) are raw, or both adjusted for splits alone: notional is price times volume. Averages
-    take what is there of a window, from two sessions on.
+    `closes` are adjusted, for the volatility; `turnover` is raw close times raw volume (account currency), because an
+    adjusted price would make the past less liquid than it was. Averages take what is there of a window, from two
+    sessions on.
     """
     return Liquidity(
-        volume=_lagged(_window(closes * volumes, sessions)[0]),
+        volume=_lagged(_window(turnover, sessions)[0]),
         volatility=_lagged(_window(_returns(closes), sessions)[1]),
     )
 

@@ -77,7 +77,7 @@ def _everything(closes, opens, volumes, scores, *, delay):
         costs=Costs(commission_bps=1.0, half_spread_bps=2.0, impact=1.0, borrow_bps=50.0),
     )
     weights = long_short_weights(scores, top=2, bottom=2, gross=0.5)
-    trace = simulate(panel, weights, rules, fills=opens, liquidity=liquidity_of(closes, volumes))
+    trace = simulate(panel, weights, rules, fills=opens, liquidity=liquidity_of(closes, closes * volumes))
     return result_of(panel, trace, rules)
 
 
