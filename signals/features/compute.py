@@ -1,19 +1,22 @@
 """Features of bars, by groups of symbols."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from signals.features.definitions import DAY, FEATURES, ROLLING
+from signals.features.definitions import DAY, FEATURES, LOOKBACK, ROLLING
 from signals.features.inputs import KEYS, VALUES, usable_bars
-from signals.features.statistics import Bars, padded_length, statistics
-from signals.features.windows import PADDING, WINDOWS
+from signals.features.statistics import Bars, statistics
+from signals.features.windows import PADDING, WINDOWS, Rows
 
-CHUNK_ROWS = 32_768
-"""Rows worked on at once: their columns stay in the processor's cache."""
+Wanted = Callable[[Rows], Rows]
+"""Which rows of a group are wanted, from how many rows each symbol has."""
+
+CHUNK_ROWS = 16_384
+"""Rows worked on at once, so that their columns stay in the processor's cache and the peak of memory low."""
 
 
 def alpha158(bars: pl.DataFrame) -> pl.DataFrame:
@@ -23,60 +26,92 @@ def alpha158(bars: pl.DataFrame) -> pl.DataFrame:
     prices adjusted for splits and dividends. A window is of a symbol's own rows, up to and with the day.
     :raises UnusableBars: the bars are not of that form
     """
+    return _by_groups(usable_bars(bars), _all_rows)
+
+
+def alpha158_newest(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the features of the newest row of each symbol: the same numbers as `alpha158`, from LOOKBACK rows each.
+
+    :raises UnusableBars: as `alpha158`
+    """
+    newest = usable_bars(bars).group_by("symbol", maintain_order=True).tail(LOOKBACK)
+    return _by_groups(newest, _last_rows)
+
+
+def alpha158_by_groups(bars: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Give the rows of `alpha158` in the order of `bars`, some whole symbols at a time.
+
+    For more symbols than memory has room for: what is not kept is freed.
+    :raises UnusableBars: as `alpha158`, before the first group
+    """
     frame = usable_bars(bars)
-    if frame.is_empty():
-        return frame.select(*KEYS, *(pl.lit(0.0).alias(name) for name in FEATURES)).clear()
+    return (_features(chunk, _all_rows) for chunk in _chunks(frame))
+
+
+def _by_groups(frame: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:
+    """Work on groups of symbols, on all cores."""
     chunks = list(_chunks(frame))
-    if len(chunks) == 1:
-        return _features(chunks[0])
+    if len(chunks) <= 1:
+        return _features(chunks[0], wanted) if chunks else _nothing(frame)
     with ThreadPoolExecutor(min(pl.thread_pool_size(), len(chunks))) as pool:
-        return pl.concat(pool.map(_features, chunks), rechunk=False)
+        return pl.concat(pool.map(_features, chunks, repeat(wanted)), rechunk=False)
+
+
+def _nothing(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return no rows, with all columns."""
+    return frame.select(*KEYS, **dict.fromkeys(FEATURES, pl.lit(None, dtype=pl.Float64))).clear()
 
 
 def _chunks(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Cut between symbols, about CHUNK_ROWS rows each; a longer symbol stays whole."""
-    ends = frame["symbol"].rle().struct.field("len").cum_sum()
     start = end = 0
-    for after in ends:
+    for after in np.cumsum(_lengths(frame)).tolist():
         if after - start > CHUNK_ROWS and end > start:
             yield frame.slice(start, end - start)
             start = end
         end = after
-    yield frame.slice(start, end - start)
+    if end > start:
+        yield frame.slice(start, end - start)
 
 
-def _features(chunk: pl.DataFrame) -> pl.DataFrame:
+def _features(chunk: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:
     """Compute the features of whole symbols."""
-    day = chunk.select(*KEYS, *(expression.alias(name) for name, expression in DAY.items()))
-    rolling = _windows(chunk).select(expression.alias(name) for name, expression in ROLLING.items())
-    height = chunk.height
+    lengths = _lengths(chunk)
+    rows = wanted(lengths)
+    days = chunk if len(rows) == chunk.height else chunk[rows]
+    rolling = _statistics(chunk, days, lengths, rows).select(**ROLLING)
+    height = days.height
     columns = [
         rolling[family].slice(place * height, height).alias(f"{family}{window}")
         for family in ROLLING
         for place, window in enumerate(WINDOWS)
     ]
-    return day.hstack(columns)
+    return days.select(*KEYS, **DAY).hstack(columns)
 
 
-def _windows(chunk: pl.DataFrame) -> pl.DataFrame:
-    """Return the statistics of all rows for the first window, then for the second, and so on."""
-    rows, length = _places(chunk)
-    bars = Bars({name: chunk[name].to_numpy() for name in VALUES}, rows, length)
-    height, count = chunk.height, len(WINDOWS)
-    columns: dict[str, NDArray[np.float64]] = {
-        "window": np.repeat(np.array(WINDOWS, dtype=np.float64), height),
-        "close": np.tile(chunk["close"].to_numpy(), count),
-        "volume": np.tile(chunk["volume"].to_numpy(), count),
+def _statistics(chunk: pl.DataFrame, days: pl.DataFrame, lengths: Rows, rows: Rows) -> pl.DataFrame:
+    """Return what the windows of the wanted rows hold: all rows of the first window, then of the second, and so on."""
+    places = np.arange(chunk.height) + PADDING * np.repeat(np.arange(1, len(lengths) + 1), lengths)
+    bars = Bars({name: chunk[name].to_numpy() for name in VALUES}, places, places[rows], len(lengths))
+    count = len(WINDOWS)
+    columns = {
+        "window": np.repeat(np.array(WINDOWS, dtype=np.float64), days.height),
+        "close": np.tile(days["close"].to_numpy(), count),
+        "volume": np.tile(days["volume"].to_numpy(), count),
     }
-    for name, by_window in statistics(bars):
-        columns[name] = stacked = np.empty(count * height)
-        for place, window in enumerate(WINDOWS):
-            np.take(by_window[window], rows, out=stacked[place * height : (place + 1) * height], mode="clip")
+    for statistic in statistics(bars):
+        columns[statistic.name] = statistic.stacked(bars.rows)
     return pl.DataFrame(columns)
 
 
-def _places(chunk: pl.DataFrame) -> tuple[NDArray[np.intp], int]:
-    """Return the place of each row in padded columns, and how long those are."""
-    lengths = chunk["symbol"].rle().struct.field("len").to_numpy()
-    symbol = np.repeat(np.arange(1, len(lengths) + 1), lengths)
-    return np.arange(chunk.height) + PADDING * symbol, padded_length(chunk.height, len(lengths))
+def _lengths(frame: pl.DataFrame) -> Rows:
+    """Return how many rows each symbol has."""
+    return frame["symbol"].rle().struct.field("len").to_numpy().astype(np.intp)
+
+
+def _all_rows(lengths: Rows) -> Rows:
+    return np.arange(lengths.sum())
+
+
+def _last_rows(lengths: Rows) -> Rows:
+    return np.cumsum(lengths) - 1

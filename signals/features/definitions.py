@@ -1,7 +1,8 @@
 """The 158 features of Qlib's Alpha158, each family one Polars expression.
 
 Source: `qlib.contrib.data.loader.Alpha158DL` of pyqlib 0.9.7, whose names and order these are. What a window holds
-comes as columns from `signals.features.statistics`; `window` is its length in rows. Missing is NaN throughout, never null.
+comes as columns from `signals.features.statistics`; `window` is its length in rows. Missing is
+NaN throughout, never null.
 """
 
 from collections.abc import Mapping

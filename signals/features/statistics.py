@@ -1,28 +1,49 @@
 """What the windows of bars hold, as columns for the definitions of features."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from signals.features.orders import highest, quantile, rank
-from signals.features.windows import PADDING, WINDOWS, Column, Counts, Moments, products, sums
+from signals.features.orders import highest, rank
+from signals.features.quantiles import quantiles
+from signals.features.windows import PADDING, WINDOWS, Column, Counts, Moments, Rows, ages, compose, products, sums
 
 FLAT: Final = 2e-5
 """Qlib gives no correlation and no R² where a standard deviation is within this of zero."""
-Statistic = Mapping[int, Column]
+
+
+class Statistic(NamedTuple):
+    """A number of each window of each row, and the counts of the values that it is made of."""
+
+    name: str
+    by_window: Mapping[int, Column]
+    counts: Counts
+
+    def stacked(self, rows: Rows) -> Column:
+        """Return the rows of the first window, then those of the second, and so on; NaN where a window is empty."""
+        found = np.empty(len(rows) * len(WINDOWS))
+        for place, window in enumerate(WINDOWS):
+            part = found[place * len(rows) : (place + 1) * len(rows)]
+            np.take(self.by_window[window], rows, out=part, mode="clip")
+            part[self.counts.lacking(window)] = np.nan
+        return found
 
 
 class Bars:
-    """Padded columns of bars, and the counts of what they lack; columns that lack the same share one."""
+    """Padded columns of bars, and the counts of what they lack; columns that lack the same share one.
 
-    def __init__(self, values: Mapping[str, Column], rows: NDArray[np.intp], length: int) -> None:
-        self._columns = {name: _padded(column, rows, length) for name, column in values.items()}
-        in_symbol = np.zeros(length, dtype=np.bool_)
-        in_symbol[rows] = True
-        self.rows = Counts(in_symbol)
-        self._counts: list[Counts] = []
+    `rows` are the places, in padded columns, of the rows for which statistics are wanted.
+    """
+
+    def __init__(self, values: Mapping[str, Column], places: Rows, rows: Rows, symbols: int) -> None:
+        length = len(places) + symbols * PADDING
+        self.rows = rows
+        self._columns = {name: _padded(column, places, length) for name, column in values.items()}
+        known = np.zeros(length, dtype=np.bool_)
+        known[places] = True
+        self.all = Counts(known, rows)
+        self._counts: list[Counts] = [self.all]
 
     def __getitem__(self, name: str) -> Column:
         return self._columns[name]
@@ -35,117 +56,111 @@ class Bars:
         for known in self._counts:
             if np.array_equal(known.present, present):
                 return known
-        self._counts.append(Counts(present))
+        self._counts.append(Counts(present, self.rows))
         return self._counts[-1]
 
+    def moments(self, column: Column) -> Moments:
+        """Return the moments of the finite values of a column."""
+        return Moments(column, self.counts(column))
 
-def statistics(bars: Bars) -> Iterator[tuple[str, Statistic]]:
-    """Give each statistic by name, for each window."""
+
+def statistics(bars: Bars) -> Iterator[Statistic]:
+    """Give each statistic for each window."""
     close, volume = bars["close"], bars["volume"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        moments = Moments(close, bars.counts(close))
-        yield "close_before", {window: _before(close, window) for window in WINDOWS}
-        yield from _level("", moments)
-        yield from _regression(close, moments)
+        prices = bars.moments(close)
+        yield Statistic("close_before", {window: _before(close, window) for window in WINDOWS}, bars.all)
+        yield from _level("", prices)
+        yield from _regression(close, prices)
         yield from _extremes(bars)
-        yield "quantile_80", quantile(close, 0.8)
-        yield "quantile_20", quantile(close, 0.2)
-        yield "rank", rank(close, moments.counts)
+        by_share = quantiles(close, prices.counts, bars.rows, (0.8, 0.2))
+        yield Statistic("quantile_80", by_share[0.8], prices.counts)
+        yield Statistic("quantile_20", by_share[0.2], prices.counts)
+        yield Statistic("rank", rank(close, prices.counts), prices.counts)
+        yield _correlation(bars, "correlation", close, np.log(volume + 1.0), prices)
         ratio, volume_ratio = close / _before(close, 1), volume / _before(volume, 1)
-        yield "correlation", _correlation(bars, close, np.log(volume + 1.0))
-        yield "correlation_of_changes", _correlation(bars, ratio, np.log(volume_ratio + 1.0))
+        yield _correlation(bars, "correlation_of_changes", ratio, np.log(volume_ratio + 1.0), bars.moments(ratio))
         yield from _moves(bars, "", close)
         yield from _moves(bars, "volume_", volume)
         yield from _shares(bars)
-        yield from _level("volume_", Moments(volume, bars.counts(volume)))
-        weighted = np.abs(ratio - 1.0) * volume
-        yield from _level("weighted_", Moments(weighted, bars.counts(weighted)))
+        yield from _level("volume_", bars.moments(volume))
+        yield from _level("weighted_", bars.moments(np.abs(ratio - 1.0) * volume))
 
 
-def _padded(column: Column, rows: NDArray[np.intp], length: int) -> Column:
+def _padded(column: Column, places: Rows, length: int) -> Column:
     padded = np.full(length, np.nan)
-    padded[rows] = column
+    padded[places] = column
     return padded
 
 
 def _before(column: Column, rows: int) -> Column:
     """Return the value so many rows earlier."""
-    shifted = np.full_like(column, np.nan)
+    shifted = np.empty_like(column)
+    shifted[:rows] = np.nan
     shifted[rows:] = column[:-rows]
     return shifted
 
 
-def _level(prefix: str, moments: Moments) -> Iterator[tuple[str, Statistic]]:
-    yield f"{prefix}mean", {window: moments.mean[window] + moments.counts.empty(window) for window in WINDOWS}
-    yield f"{prefix}std", {window: moments.deviation(window) for window in WINDOWS}
+def _level(prefix: str, moments: Moments) -> Iterator[Statistic]:
+    yield Statistic(f"{prefix}mean", moments.mean, moments.counts)
+    yield Statistic(f"{prefix}std", {window: moments.deviation(window) for window in WINDOWS}, moments.counts)
 
 
-def _regression(values: Column, moments: Moments) -> Iterator[tuple[str, Statistic]]:
+def _regression(values: Column, moments: Moments) -> Iterator[Statistic]:
     """Fit values to the number of their row: slope, R² and what the line leaves of the newest value."""
-    place = Moments(np.zeros_like(values), moments.counts, per_row=-1.0)
-    together = products(place, moments)
-    slopes = {window: together[window] / place.squares[window] for window in WINDOWS}
-    yield "slope", slopes
-    yield (
-        "rsquare",
-        {
-            window: np.where(
-                moments.deviation(window) <= FLAT, np.nan, slopes[window] * together[window] / moments.squares[window]
-            )
-            for window in WINDOWS
-        },
-    )
-    yield (
-        "residual",
-        {window: values - (moments.mean[window] - slopes[window] * place.mean[window]) for window in WINDOWS},
-    )
+    counts, places = moments.counts, ages(moments.counts)
+    together = products(places, moments)
+    slopes, explained, residuals = {}, {}, {}
+    for window in WINDOWS:
+        slope = slopes[window] = together[window] / places.sum_of_squares(window)
+        share = explained[window] = slope * together[window]
+        share /= moments.sum_of_squares(window)
+        share[moments.deviation(window) <= FLAT] = np.nan
+        line = slope * places.mean[window]
+        line -= moments.mean[window]
+        residuals[window] = values + line
+    yield Statistic("slope", slopes, counts)
+    yield Statistic("rsquare", explained, counts)
+    yield Statistic("residual", residuals, counts)
 
 
-def _extremes(bars: Bars) -> Iterator[tuple[str, Statistic]]:
-    high, low = bars["high"], bars["low"]
-    top = highest(high, bars.counts(high), bars.rows)
-    bottom = highest(-low, bars.counts(low), bars.rows)
-    yield "highest", top.value
-    yield "highest_at", top.at
-    yield "lowest", {window: -value for window, value in bottom.value.items()}
-    yield "lowest_at", bottom.at
+def _extremes(bars: Bars) -> Iterator[Statistic]:
+    for name, column, sign in (("highest", bars["high"], 1.0), ("lowest", bars["low"], -1.0)):
+        counts = bars.counts(column)
+        found = highest(sign * column, counts, bars.all)
+        yield Statistic(name, {window: sign * value for window, value in found.value.items()}, counts)
+        yield Statistic(f"{name}_at", found.at, counts)
 
 
-def _correlation(bars: Bars, left: Column, right: Column) -> Statistic:
+def _correlation(bars: Bars, name: str, left: Column, right: Column, left_alone: Moments) -> Statistic:
     """Correlate two columns over the rows that have both; nothing where either of them, alone, hardly moves."""
-    alone = [Moments(column, bars.counts(column)) for column in (left, right)]
+    right_alone = bars.moments(right)
     both = bars.counts(left, right)
-    x, y = (
-        known if known.counts is both else Moments(column, both)
-        for known, column in zip(alone, (left, right), strict=True)
-    )
+    x = left_alone if left_alone.counts is both else Moments(left, both)
+    y = right_alone if right_alone.counts is both else Moments(right, both)
     together = products(x, y)
     found = {}
     for window in WINDOWS:
-        flat = (alone[0].deviation(window) <= FLAT) | (alone[1].deviation(window) <= FLAT)
-        found[window] = np.where(
-            flat, np.nan, together[window] / np.sqrt(x.squares[window] * y.squares[window])
-        )  # fmt: skip
-    return found
+        spread = x.sum_of_squares(window) * y.sum_of_squares(window)
+        np.sqrt(spread, out=spread)
+        value = found[window] = together[window] / spread
+        value[left_alone.deviation(window) <= FLAT] = np.nan
+        value[right_alone.deviation(window) <= FLAT] = np.nan
+    return Statistic(name, found, both)
 
 
-def _moves(bars: Bars, prefix: str, column: Column) -> Iterator[tuple[str, Statistic]]:
+def _moves(bars: Bars, prefix: str, column: Column) -> Iterator[Statistic]:
     """Sum the day-to-day changes: those upwards, those downwards, all without their sign."""
     change = column - _before(column, 1)
     counts = bars.counts(change)
-    yield f"{prefix}rise", sums(np.maximum(change, 0.0), counts)
-    yield f"{prefix}fall", sums(np.maximum(-change, 0.0), counts)
-    yield f"{prefix}moved", sums(np.abs(change), counts)
+    yield Statistic(f"{prefix}rise", sums(np.maximum(change, 0.0), counts), counts)
+    yield Statistic(f"{prefix}fall", sums(np.maximum(-change, 0.0), counts), counts)
+    yield Statistic(f"{prefix}moved", sums(np.abs(change), counts), counts)
 
 
-def _shares(bars: Bars) -> Iterator[tuple[str, Statistic]]:
+def _shares(bars: Bars) -> Iterator[Statistic]:
     """Count days up and days down among all rows; a comparison with nothing is false."""
     close, before = bars["close"], _before(bars["close"], 1)
     for name, found in (("share_up", close > before), ("share_down", close < before)):
-        counted = sums(found.astype(np.float64), bars.rows)
-        yield name, {window: counted[window] / bars.rows[window] for window in WINDOWS}
-
-
-def padded_length(rows: int, symbols: int) -> int:
-    """Return how long padded columns are."""
-    return rows + symbols * PADDING
+        counted = compose(found.astype(np.float64), np.add)
+        yield Statistic(name, {window: counted[window] / bars.all[window] for window in WINDOWS}, bars.all)
