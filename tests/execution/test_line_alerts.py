@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from execution.services.line_alerts import BLIP, DOWN, MUTE, UNSTORED, UNSTORED_IS_OVER_AFTER, LineAlarm
+from execution.services.line_alerts import (
+    BLIP,
+    DOWN,
+    MUTE,
+    REST_AWAY,
+    REST_BLIP,
+    UNSTORED,
+    UNSTORED_IS_OVER_AFTER,
+    LineAlarm,
+)
 from risk.models import Alert
 from tests.factories import WALL_NOW
 
@@ -62,3 +71,25 @@ def test_a_message_that_could_not_be_taken_is_told_until_there_was_none_for_a_wh
     assert Alert.objects.get(code=UNSTORED).state == "open"
     alarm.forget_unstored(wall_now=WALL_NOW + UNSTORED_IS_OVER_AFTER)
     assert Alert.objects.get(code=UNSTORED).state == "resolved"
+
+
+def look_at_rest(alarm: LineAlarm, seconds: float, *, live: bool = True) -> list[tuple[str, str, int]]:
+    away = timedelta(seconds=seconds)
+    alarm.look_at_rest(away=away, problem="no requests are left", stream_is_live=live, wall_now=WALL_NOW)
+    return list(Alert.objects.filter(code=REST_AWAY).order_by("id").values_list("severity", "state", "count"))
+
+
+def test_rest_that_gives_no_answer_for_a_while_is_told_once_beside_a_live_stream() -> None:
+    alarm, late = LineAlarm(subject=SUBJECT), REST_BLIP.total_seconds()
+    assert look_at_rest(alarm, 0) == look_at_rest(alarm, late - 0.1) == []
+    assert look_at_rest(alarm, late) == look_at_rest(alarm, late + 9) == [("warning", "open", 1)]
+    assert "no requests are left. The stream alone" in Alert.objects.get().message
+    assert look_at_rest(alarm, 0) == [("warning", "resolved", 1)]
+    assert look_at_rest(alarm, late, live=False) == [("warning", "resolved", 1), ("critical", "open", 1)]
+
+
+def test_what_another_process_has_told_of_rest_is_over_with_the_first_answer() -> None:
+    look_at_rest(LineAlarm(subject=SUBJECT), 60)
+    anew = LineAlarm(subject=SUBJECT)
+    assert look_at_rest(anew, 2) == [("warning", "open", 1)]
+    assert look_at_rest(anew, 0) == [("warning", "resolved", 1)]

@@ -22,8 +22,8 @@ from execution.brokers.alpaca.budget import Budget
 from execution.brokers.alpaca.trade_updates import TradeUpdates
 from execution.emulator.sockets import loop_milliseconds
 from execution.models import BrokerMessage, Fill
-from execution.services import hearing
-from execution.services.line_alerts import DOWN, MUTE, UNSTORED
+from execution.services import hearing, line_alerts
+from execution.services.line_alerts import DOWN, MUTE, REST_AWAY, UNSTORED
 from execution.services.updates import Taken
 from marketdata.clock import wall_now
 from risk.models import Alert
@@ -316,6 +316,35 @@ def _still_heard(here: Wired, proof: Proof, connections: int) -> None:
     by_rest = BrokerMessage.objects.filter(client_order_id=name, kind="fill", source="poll")
     until(lambda: by_stream.exists() or by_rest.exists(), say=here._say)
     proof.require(here.cable.connections == connections, "the connection was made anew")
+
+
+# mute, and nobody to compare with
+
+
+def test_a_stream_that_tells_nothing_while_no_requests_are_left_is_told_of(
+    here: Wired, monkeypatch: Patch, record_property: RecordProperty
+) -> None:
+    """The line looks live: only that nothing could be compared for a while can be told, and is."""
+    patience = timedelta(seconds=2)
+    monkeypatch.setattr(line_alerts, "REST_BLIP", patience)
+    with proving("R11 stream mute, no requests left", record_property) as proof, here.listening():
+        for _ in range(trials(FEW, full=FULL)):
+            proof.n += 1
+            here.ready()
+            here.place()
+            until(here.desk.agrees, say=here.desk.sides)
+            with muted(here, seconds=4):
+                began = wall_now()
+                here.desk.fault(FaultKind.RATE_LIMITED, times=None, match={"method": "GET"}, seconds="60")
+                here.desk.price("100.00")
+                until(lambda: bool(standing(REST_AWAY)), say=here._say)
+                told_at = Alert.objects.filter(code=REST_AWAY).latest("id").last_at
+                late = max((told_at - began - patience).total_seconds(), 0)
+                proof.took("told after its threshold", late, most=TOLD_WITHIN)
+                proof.require(here.desk.link().stream == "live", "the line does not look live")
+            until(lambda: not standing(REST_AWAY), say=here._say)
+            until(here.desk.agrees, say=here.desk.sides)
+        require_nothing_missed(here, proof)
 
 
 # reconciled on resume

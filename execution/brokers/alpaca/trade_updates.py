@@ -63,6 +63,9 @@ class TradeUpdates:
         self.counts = {"frames": 0, "messages": 0, "checks": 0, "by_rest": 0}
         self._alarm = LineAlarm(subject=account.scope)
         self._rest_answers = True
+        self._rest_asked_at: timedelta | None = None
+        """Since when a whole answer to a cross-check is owed, also by one that waits; None where none is."""
+        self._rest_problem = ""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping`, then store what came and say good-bye.
@@ -149,6 +152,7 @@ class TradeUpdates:
         """Make one cross-check and note how it went; one that fails slows the next ones down."""
         long, self._long = self._long, False
         asked_at = loop_time()
+        self._rest_asked_at = self._rest_asked_at or asked_at
         try:
             checked = await self._rest.call(self._check.round, wall_now=self._wall(), long=long)
             await self._note_poll(checked)
@@ -164,12 +168,12 @@ class TradeUpdates:
             with suppress(*DATABASE_AWAY):
                 await self._rest.call(self._alarm.unstored, what=problem, wall_now=self._wall())
         else:
-            self._pause, self._rest_answers = CHECK_EVERY, True
+            self._pause, self._rest_answers, self._rest_asked_at, self._rest_problem = CHECK_EVERY, True, None, ""
             self._note_found(checked, asked_at)
 
     async def _note_no_answer(self, problem: str, *, long: bool) -> None:
         self._long, self._pause = self._long or long, min(self._pause * 2, LONGEST_PAUSE)
-        self._rest_answers = False
+        self._rest_answers, self._rest_problem = False, problem
         with suppress(*DATABASE_AWAY):
             await self._rest.call(note_poll, account_id=self.account_id, wall_now=self._wall(), problem=problem)
 
@@ -211,7 +215,9 @@ class TradeUpdates:
                     await self._note(now.state, now.problem, now.heard_at)
                     noted, noted_at = (now.state, now.problem), loop_time()
             with suppress(*DATABASE_AWAY):
-                await self._book.call(self._tell, now, away=loop_time() - live_at, unsteady=self.listener.is_unsteady)
+                away, unsteady, asked_at = loop_time() - live_at, self.listener.is_unsteady, self._rest_asked_at
+                unanswered = timedelta() if asked_at is None else loop_time() - asked_at
+                await self._book.call(self._tell, now, away=away, unsteady=unsteady, unanswered=unanswered)
             self.progress = self._wall()
             await asyncio.sleep(LOOK_EVERY.total_seconds())
 
@@ -225,13 +231,19 @@ class TradeUpdates:
             wall_now=self._wall(),
         )
 
-    def _tell(self, now: StreamState, *, away: timedelta, unsteady: bool) -> None:
+    def _tell(self, now: StreamState, *, away: timedelta, unsteady: bool, unanswered: timedelta) -> None:
         self._alarm.look(
             state=now.state,
             problem=now.problem,
             away=away,
             unsteady=unsteady,
             rest_answers=self._rest_answers,
+            wall_now=self._wall(),
+        )
+        self._alarm.look_at_rest(
+            away=unanswered,
+            problem=self._rest_problem,
+            stream_is_live=now.state == BrokerLink.Stream.LIVE,
             wall_now=self._wall(),
         )
         self._alarm.forget_unstored(wall_now=self._wall())
