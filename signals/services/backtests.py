@@ -175,7 +175,7 @@ def _stored(symbols: tuple[str, ...]) -> str:
     known = coverage().filter(coverage()["symbol"].is_in(symbols))
     if known.is_empty():
         return "symbols with stored bars (manage.py import_bars)"
-    first, last = known["first"].min(), known["last"].max()
+    first, last = known.select(pl.col("first").min(), pl.col("last").max()).row(0)
     return f"dates from {first} to {last}, where bars are stored"
 
 
