@@ -6,10 +6,11 @@ readers take no lock. Prices here are float64: research data, not money.
 """
 
 import fcntl
+import hashlib
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -26,6 +27,7 @@ PRICE_COLUMNS = ("open", "high", "low", "close")
 VALUE_COLUMNS = (*PRICE_COLUMNS, "volume")
 MAX_CACHED_BYTES = 64 * 1024 * 1024
 FILE_NAME = "bars.parquet"
+WRITING = "writing-"
 
 
 def bar_schema(timeframe: str = Timeframe.DAY) -> pl.Schema:
@@ -81,17 +83,29 @@ class BarLake:
         wanted = Timeframe(timeframe)
         generation = self.generation()
         cached = self._cached.get(wanted)
-        if cached is None or cached[0] != generation:
+        if cached is None or cached[0] != generation or generation.startswith(WRITING):
             cached = (generation, self._read(self.files(wanted), wanted).collect())
             self._cached[wanted] = cached
         return cached[1]
 
     def generation(self) -> str:
-        """Return a word that is another one after each write; empty for an empty lake."""
+        """Return a word that is another one after each write; empty for an empty lake.
+
+        It begins with WRITING from before a write's first file until after its last, also when the writer died.
+        """
         try:
             return (self.root / "generation").read_text()
         except FileNotFoundError:
             return ""
+
+    def stamp(self, timeframe: str, first: date, last: date) -> str:
+        """Return 16 hexadecimal digits that are others once a bar between two dates may have changed; reads no bar."""
+        digest = hashlib.sha256(str(self.root.resolve()).encode())
+        for year in range(first.year, last.year + 1):
+            with suppress(FileNotFoundError):
+                found = self._path(Timeframe(timeframe), year).stat()
+                digest.update(f"|{timeframe}|{year}|{found.st_mtime_ns}|{found.st_size}|{found.st_ino}".encode())
+        return digest.hexdigest()[:16]
 
     def years(self, timeframe: str = Timeframe.DAY) -> list[int]:
         """List the years that have bars."""
@@ -111,13 +125,13 @@ class BarLake:
         with self._writing():
             for (year,), part in bars.group_by(pl.col(KEY_COLUMN[wanted]).dt.year(), maintain_order=True):
                 report += self._merge(wanted, int(str(year)), part)
-            if report.inserted or report.updated:
+            if self.generation().startswith(WRITING):  # a writer that died here before us left it as well
                 _replace(self.root / "generation", uuid.uuid4().hex.encode())
         return report
 
     def _merge(self, timeframe: Timeframe, year: int, part: pl.DataFrame) -> WriteReport:
         """Merge one year's bars into its file."""
-        path = self.root / f"timeframe={timeframe.value}" / f"year={year}" / FILE_NAME
+        path = self._path(timeframe, year)
         key = ["symbol", KEY_COLUMN[timeframe]]
         part = part.unique(key, keep="last", maintain_order=True)
         stored = pl.read_parquet(path, hive_partitioning=False) if path.exists() else part.clear()
@@ -129,12 +143,14 @@ class BarLake:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{uuid.uuid4().hex}.parquet")
             merged.write_parquet(temporary, statistics=True)
+            if not self.generation().startswith(WRITING):
+                _replace(self.root / "generation", f"{WRITING}{uuid.uuid4().hex}".encode())
             _rename(temporary, path)
         return WriteReport(changed.height - updated, updated, same.height)
 
     def _source(self, timeframe: Timeframe, start: date | None, end: date | None) -> pl.LazyFrame:
-        cached = self._cached.get(timeframe)
-        if cached is not None and cached[0] == self.generation():
+        generation, cached = self.generation(), self._cached.get(timeframe)
+        if cached is not None and cached[0] == generation and not generation.startswith(WRITING):
             return cached[1].lazy()
         files = self.files(timeframe)
         if sum(path.stat().st_size for path in files) <= MAX_CACHED_BYTES:
@@ -149,6 +165,9 @@ class BarLake:
         scanned = pl.scan_parquet(list(files), hive_partitioning=False)
         return scanned.select(schema.names()).sort("symbol", KEY_COLUMN[timeframe])
 
+    def _path(self, timeframe: Timeframe, year: int) -> Path:
+        return self.root / f"timeframe={timeframe.value}" / f"year={year}" / FILE_NAME
+
     def files(self, timeframe: str) -> list[Path]:
         """List the files of a timeframe, one a year, ascending."""
         return sorted((self.root / f"timeframe={Timeframe(timeframe).value}").glob(f"year=*/{FILE_NAME}"))
@@ -159,6 +178,8 @@ class BarLake:
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / ".lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            for left in self.root.glob("timeframe=*/year=*/.*.parquet"):  # of a writer that died
+                left.unlink()
             yield
 
 

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "gate": "risk_gate",
     "pnl": "pnl",
     "replay": "replay",
+    "sql": "sql",
     "extras": "extras",
     "startup": "startup",
 }

@@ -6,6 +6,7 @@ from time import perf_counter
 import polars as pl
 import pytest
 
+from marketdata import lake as lake_module
 from marketdata.lake import FILE_NAME, BarLake, WriteReport, bar_schema, default_lake
 
 DAYS = [date(2012, 6, 14), date(2012, 6, 15), date(2013, 1, 2)]
@@ -120,3 +121,42 @@ def test_a_year_of_five_symbols_is_read_in_milliseconds(lake: BarLake, sample: p
         lake.scan(symbols=symbols, start=date(2011, 12, 1), end=date(2013, 2, 1)).collect()
         times.append(perf_counter() - started)
     assert min(times) < 0.010
+
+
+def test_a_writer_that_dies_between_a_file_and_its_word_leaves_no_reader_with_old_bars(
+    lake: BarLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.write(frame(days=[date(2012, 6, 14)], close=10.0), "1d", "test")
+    reader = BarLake(lake.root)
+    assert reader.scan().collect()["close"].to_list() == [10.0]
+    real = lake_module._replace
+
+    def die(path: Path, content: bytes) -> None:
+        if not content.startswith(lake_module.WRITING.encode()):
+            raise KeyboardInterrupt
+        real(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lake_module, "_replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            lake.write(frame(days=[date(2012, 6, 14)], close=10.5), "1d", "test")
+    assert reader.scan().collect()["close"].to_list() == [10.5]
+    assert lake.write(frame(days=[date(2012, 6, 14)], close=10.5), "1d", "test").unchanged == 1
+    assert not lake.generation().startswith(lake_module.WRITING), "the next writer ends what was left"
+
+
+def test_what_a_dead_writer_left_is_swept_by_the_next(lake: BarLake) -> None:
+    lake.write(frame(days=[date(2012, 6, 14)], close=10.0), "1d", "test")
+    half = lake.files("1d")[0].with_name(".0123.parquet")
+    half.write_bytes(b"PAR1")
+    lake.write(frame(days=[date(2012, 6, 15)], close=10.0), "1d", "test")
+    assert not half.exists()
+
+
+def test_the_stamp_of_a_range_changes_with_its_bars_alone(lake: BarLake) -> None:
+    lake.write(frame(days=[date(2011, 6, 14), date(2012, 6, 14)]), "1d", "test")
+    before = lake.stamp("1d", date(2011, 1, 1), date(2011, 12, 31))
+    both = lake.stamp("1d", date(2011, 1, 1), date(2012, 12, 31))
+    lake.write(frame(days=[date(2012, 6, 14)], close=10.5), "1d", "test")
+    assert lake.stamp("1d", date(2011, 1, 1), date(2011, 12, 31)) == before
+    assert lake.stamp("1d", date(2011, 1, 1), date(2012, 12, 31)) != both
