@@ -188,11 +188,11 @@ CONTROLS: tuple[Control, ...] = (
     ),
     Control(
         22,
-        "Signals of a run are of the last close",
-        (Code.SIGNALS_STALE,),
+        "Signals of a run are of the last close, from a signed and approved model",
+        (Code.SIGNALS_STALE, Code.MODEL_UNAPPROVED),
         ("max_signal_age_sessions",),
         owner=PLATFORM,
-        remark="Signature and approval of models are asked for in the same place once models are registered.",
+        remark="A model that was taken back stops its run's orders; one that was only succeeded does not.",
     ),
     Control(
         23,

@@ -129,6 +129,7 @@ def decided(case: Case, book: Book) -> dict[str, Any]:
         "session_peak_equity": exact(case.book.session_peak_equity),
         "peak_equity": exact(case.book.peak_equity),
         "signal_age": case.signal_age,
+        "model_refusal": case.intent.model_refusal,
         "state": {
             "halted_by": list(case.state.halted_by),
             "halt_level": case.state.halt_level,

@@ -19,6 +19,7 @@ STATE_CHECKS: tuple[Check, ...] = (
     trust.check_version,
     trust.check_clock,
     trust.check_signals,
+    trust.check_model,
 )
 # Whether the order says something that can be judged at all; the rest is not asked when one of these refuses.
 FORM_CHECKS: tuple[Check, ...] = (

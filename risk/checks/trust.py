@@ -31,10 +31,7 @@ def check_clock(case: Case) -> Denial | None:
 
 
 def check_signals(case: Case) -> Denial | None:
-    """Deny orders of a run whose signals are unknown, too old, or of a session that is not over.
-
-    Whether the model behind them was signed and approved is to be asked here as well, once models are registered.
-    """
+    """Deny orders of a run whose signals are unknown, too old, or of a session that is not over."""
     if case.intent.origin != Origin.RUN or case.reduces:
         return None
     age, limit = case.signal_age, case.limits.strategy.max_signal_age_sessions
@@ -46,5 +43,19 @@ def check_signals(case: Case) -> Denial | None:
         f"the run cannot trade: {told}",
         limit=f"1 to {limit.normalize():f} sessions",
         observed="unknown" if age is None else f"{age} sessions",
+        scope=f"strategy:{case.intent.strategy}",
+    )
+
+
+def check_model(case: Case) -> Denial | None:
+    """Deny what adds risk on the scores of a model that is not signed, not approved, or was taken back since."""
+    refusal = case.intent.model_refusal
+    if not refusal or case.reduces:
+        return None
+    return Denial(
+        DenialCode.MODEL_UNAPPROVED,
+        f"the signals stand on a model that may not trade: {refusal}",
+        limit="a signed and approved model",
+        observed=refusal,
         scope=f"strategy:{case.intent.strategy}",
     )

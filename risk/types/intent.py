@@ -15,7 +15,8 @@ class OrderIntent:
     `order_class` and `leg_role` belong to groups (bracket, oco, oto). `replaces_id` is the order whose terms this one
     changes, `cover_quantity` the shares that it holds for both until the broker has decided, `total_quantity` the
     shares it is for together with what the orders before it have filled. `signals_as_of` is the session whose close a
-    run's signals were made from.
+    run's signals were made from, `model_refusal` why the model behind them must not be traded on (empty: it may, or
+    there is none).
     """
 
     strategy: str
@@ -40,6 +41,7 @@ class OrderIntent:
     cover_quantity: Decimal | None = None
     total_quantity: Decimal | None = None
     signals_as_of: date | None = None
+    model_refusal: str = ""
 
     @property
     def sign(self) -> int:

@@ -189,6 +189,12 @@ BOUNDARIES: tuple[Boundary, ...] = (
         ({"intent": make_intent(origin=Origin.RUN), "signal_age": 0}, False),
     ),
     cases(
+        22, "model", Code.MODEL_UNAPPROVED,
+        ({"intent": make_intent(model_refusal="")}, True),
+        ({"intent": make_intent(model_refusal="model alpha_baseline 3 is candidate")}, False),
+        ({"intent": make_intent(model_refusal="model alpha_baseline 3 is retired (rolled back)")}, False),
+    ),
+    cases(
         23, "version", Code.VERSION_MISMATCH,
         ({"state": make_state(release="", version="")}, True),
         ({"state": make_state(release="0123456789ab", version="0123456789ab")}, True),

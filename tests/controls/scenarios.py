@@ -226,8 +226,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(21, (Code.REDUCE_ONLY,), excess=with_(reduce_only=True)),
     Scenario(
-        22, (Code.SIGNALS_STALE,), wish=with_(origin=Origin.RUN),
-        excess=with_(origin=Origin.RUN, signals_as_of=date(2012, 6, 12)),
+        22, (Code.SIGNALS_STALE, Code.MODEL_UNAPPROVED), wish=with_(origin=Origin.RUN),
+        excess=lambda number: with_(origin=Origin.RUN)(number) | (
+            {"model_refusal": "it is a candidate"} if number % 2 else {"signals_as_of": date(2012, 6, 12)}
+        ),
     ),
     Scenario(23, (Code.VERSION_MISMATCH,), shut=announce_another),
     Scenario(24, (Code.RECONCILIATION_PENDING,), shut=unreconcile),

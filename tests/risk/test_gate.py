@@ -36,6 +36,7 @@ ONLY: dict[DenialCode, dict] = {
     DenialCode.VERSION_MISMATCH: {"state": make_state(release="0123456789ab", version="ba9876543210")},
     DenialCode.CLOCK_SKEW: {"state": make_state(clock_skew_ms=-1_001)},
     DenialCode.SIGNALS_STALE: {"intent": make_intent(origin=Origin.RUN), "signal_age": 2},
+    DenialCode.MODEL_UNAPPROVED: {"intent": make_intent(model_refusal="model alpha_baseline 3 is not signed")},
     DenialCode.INVALID_QUANTITY: {"intent": make_intent(quantity=D("NaN"))},
     DenialCode.INVALID_PRICE: {"intent": make_intent(order_type=OrderType.LIMIT, limit_price=D(-1))},
     DenialCode.INVALID_COMBINATION: {"intent": make_intent(time_in_force=TimeInForce.GTC)},
@@ -111,6 +112,7 @@ def test_all_denials_are_reported_in_the_order_of_the_codes():
             reduce_only=True,
             origin=Origin.RUN,
             parent_id=7,
+            model_refusal="model alpha_baseline 3 is not signed",
         ),
         state=make_state(
             halted_by=("global",),
@@ -294,3 +296,11 @@ def test_an_accepted_order_never_takes_the_line_further_past_its_limit(holds, op
     after = line.adding(sign=case.intent.sign, quantity=D(quantity), price=D(100)).projected_quantity(case.intent.sign)
     if not denials:
         assert abs(after) <= max(D(1_000), abs(D(holds)))
+
+
+def test_what_reduces_passes_a_model_that_was_taken_back():
+    refusal = "model alpha_baseline 3 is retired (rolled back)"
+    held = make_book(line=Exposure(quantity=D(100), mark=D(100)))
+    selling = make_intent(side=Side.SELL, model_refusal=refusal)
+    assert codes(make_case(intent=selling, book=held)) == []
+    assert codes(make_case(intent=make_intent(model_refusal=refusal), book=held)) == [DenialCode.MODEL_UNAPPROVED]
