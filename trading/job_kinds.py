@@ -51,6 +51,12 @@ KINDS: dict[str, JobKind] = {
         checks="signals.tasks:check_backtest",
         page="backtest",
     ),
+    "train": JobKind(
+        title="Training",
+        runs="signals.training.tasks:run_training",
+        checks="signals.training.tasks:check_training",
+        page="model",
+    ),
     "wait": JobKind(
         title="Wait", runs="trading.waiting_job:wait", checks="trading.waiting_job:check_wait", most_attempts=3
     ),

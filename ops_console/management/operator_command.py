@@ -17,12 +17,14 @@ from execution.errors import ExecutionError
 from marketdata.errors import MarketDataError
 from ops_console.scopes import Scope, scope_of_roles
 from risk.errors import RiskError
+from signals.errors import SignalError
+from signals.parameters import BadParameter
 
 DONE, REFUSED, HALTED, UNKNOWN = 0, 1, 3, 4
 CONNECT_SECONDS = 2
 WIDTH = 140
 DATABASE_AWAY = (DatabaseError, InterfaceError)
-REFUSALS = (RiskError, ExecutionError, MarketDataError)
+REFUSALS = (RiskError, ExecutionError, MarketDataError, SignalError, BadParameter)
 
 
 class HelpFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):

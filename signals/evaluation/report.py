@@ -21,13 +21,15 @@ def evaluate(
     score: str = "score",
     label: str = "label",
     returns: Mapping[int, str] | None = None,
-    quantiles: int = QUANTILES,
+    quantiles: int | None = None,
 ) -> dict[str, Any]:
     """Return IC, rank IC, decay, quantile returns, top minus bottom and turnover, fit for JSON.
 
     `frame` has `date, symbol`, the score, the return it is held against, and the columns named in `returns` by sessions
-    held. Numbers that cannot be told are null.
+    held. `quantiles` None: five, three or halves, as the names of a usual day allow. Numbers that cannot be told are
+    null.
     """
+    quantiles = quantiles or quantiles_for(frame)
     ic = daily_ic(frame, score=score, label=label)
     rank_ic = daily_ic(frame, score=score, label=label, method="spearman")
     by_quantile = daily_quantiles(frame, score=score, label=label, quantiles=quantiles)
@@ -41,6 +43,7 @@ def evaluate(
             "ic": information(ic).as_dict(),
             "rank_ic": information(rank_ic).as_dict(),
             "ic_decay": {str(held): told.as_dict() for held, told in decay.items()},
+            "quantile_count": quantiles,
             "quantiles": quantile_means(by_quantile),
             "top_minus_bottom": asdict(long_short(by_quantile)),
             "turnover": {"mean": turnover["turnover"].mean(), "days": turnover.height},
@@ -48,6 +51,13 @@ def evaluate(
         }
     )
     return told
+
+
+def quantiles_for(frame: pl.DataFrame) -> int:
+    """Return into how many quantiles the names of a usual day can be sorted, two names each where possible."""
+    names = frame.group_by("date").len()["len"].median()
+    usual = names if isinstance(names, float) else 0.0
+    return next((count for count in (QUANTILES, 3) if usual >= 2 * count), 2)
 
 
 def _curve(daily: pl.DataFrame) -> list[dict[str, Any]]:

@@ -131,3 +131,10 @@ def test_the_report_is_fit_for_json_whatever_it_is_given():
     curve = evaluate(noise(days=200))["rank_ic_curve"]
     assert len(curve) <= 61
     assert curve[-1]["sum"] == pytest.approx(daily_ic(noise(days=200), method="spearman")["ic"].sum())
+
+
+@pytest.mark.parametrize(("names", "count"), [(4, 2), (5, 2), (6, 3), (9, 3), (10, 5), (300, 5)])
+def test_few_names_are_sorted_into_fewer_quantiles(names, count):
+    rows = [(0, f"S{index:03d}", float(index), index / 10) for index in range(names)]
+    told = evaluate(frame(rows))
+    assert (told["quantile_count"], len(told["quantiles"])) == (count, count)
