@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from execution.brokers.alpaca_modes import NETWORK_MODES
 from execution.models import Account, BrokerLink, Position
+from execution.reconciliation.forced import forced_until
 from execution.selectors import desk_account
 from marketdata.clock import wall_now
 from marketdata.models import Instrument, Quote
@@ -27,6 +28,7 @@ from risk.selectors import breaker_status, kill_switch_status, limit_book
 from risk.states import BreakerState
 from trading.processes import Process, watched_here
 from trading.selectors import heartbeat_ages
+from trading.services.reconciling import LATE_AFTER, is_compared, is_late
 
 RETRY_AFTER_SECONDS = 5
 
@@ -95,7 +97,7 @@ def tradability(now: datetime) -> list[Check]:
         return [
             _kill_switch(account),
             _breaker(account, now),
-            _reconciled(account),
+            _reconciled(account, now),
             _prices(account, now),
             *dispatcher,
             *_line(account, now),
@@ -147,9 +149,21 @@ def _breaker(account: Account, now: datetime) -> Check:
     return Check("circuit_breaker", status.state == BreakerState.OPEN, f"{status.state.value}: {status.reason}")
 
 
-def _reconciled(account: Account) -> Check:
-    clean = account.reconciliation == Account.Reconciliation.CLEAN
-    return Check("reconciliation", clean, account.get_reconciliation_display())
+def _reconciled(account: Account, now: datetime) -> Check:
+    """Tell whether the books agreed a short while ago; the word of two people counts until it expires, and is named."""
+    said = account.get_reconciliation_display()
+    if account.reconciliation == Account.Reconciliation.FORCED:
+        until = forced_until(account.pk, now)
+        if until is None:
+            return Check("reconciliation", False, f"{said}: its time is over")
+        return Check("reconciliation", True, f"{said}: without a clean run until {until:%H:%M:%S} UTC")
+    since = account.reconciled_at
+    is_unknown = is_compared(account) and (since is None or is_late(account, now))
+    if account.reconciliation == Account.Reconciliation.CLEAN and is_unknown:
+        allowed = LATE_AFTER * int(settings.RECONCILIATION_INTERVAL_SECONDS)
+        age = "none was stored" if since is None else f"it is {int((now - since).total_seconds())} s old"
+        return Check("reconciliation", False, f"the verdict is unknown: {age}, {allowed} s are allowed")
+    return Check("reconciliation", account.reconciliation == Account.Reconciliation.CLEAN, said)
 
 
 def _line(account: Account, now: datetime) -> list[Check]:

@@ -7,6 +7,7 @@ counts again.
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max
 
 from execution.errors import ForceRefused
 from execution.models import Account, ForcedCompletion, ReconciliationRun
@@ -87,8 +88,14 @@ def approve_force(*, request_id: int, operator: str, wall_now: datetime) -> Forc
 
 def is_forced(account_id: int, wall_now: datetime) -> bool:
     """Tell whether two people's word counts at this moment."""
+    return forced_until(account_id, wall_now) is not None
+
+
+def forced_until(account_id: int, wall_now: datetime) -> datetime | None:
+    """Return until when two people's word counts (wall time); None where it does not."""
     valid = ForcedCompletion.objects.filter(account_id=account_id, state=ReleaseState.APPROVED, expires_at__gt=wall_now)
-    return valid.exists()
+    until: datetime | None = valid.aggregate(Max("expires_at"))["expires_at__max"]
+    return until
 
 
 def may_trade(account: Account, wall_now: datetime) -> bool:

@@ -7,9 +7,10 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from execution.models import Account, Position, Strategy
+from execution.models import Account, ForcedCompletion, Position, ReconciliationRun, Strategy
 from marketdata.clock import wall_now
 from marketdata.models import Instrument
+from marketdata.types import FeedKind
 from ops_console import health
 from ops_console.health import silences
 from risk.services import breaker, kill_switch
@@ -94,6 +95,48 @@ def test_a_tripped_breaker_is_a_reason(desk: Account, client: Client) -> None:
 def test_a_book_that_is_not_reconciled_is_a_reason(desk: Account, client: Client) -> None:
     Account.objects.update(reconciliation="pending")
     assert reasons(client) == ["reconciliation: not yet reconciled since the start"]
+
+
+def said_of_the_books(account: Account, seconds: int | None, **fields: Any) -> tuple[bool, str]:
+    """Let the newest verdict be so old on a desk whose books are compared; return what is said of it."""
+    now = wall_now()
+    account.mode, account.feed.kind = Account.Mode.ALPACA_PAPER, FeedKind.REAL
+    account.reconciled_at = None if seconds is None else now - timedelta(seconds=seconds)
+    for name, value in fields.items():
+        setattr(account, name, value)
+    check = health._reconciled(account, now)
+    return check.ok, check.detail
+
+
+@pytest.mark.parametrize(("seconds", "is_good"), [(0, True), (180, True), (181, False), (86_400, False), (None, False)])
+def test_a_clean_verdict_is_good_for_three_intervals(desk: Account, seconds: int | None, is_good: bool) -> None:
+    ok, detail = said_of_the_books(desk, seconds)
+    assert ok is is_good
+    assert ("unknown" in detail) is not is_good
+    assert ("180 s are allowed" in detail) is not is_good
+
+
+@pytest.mark.parametrize(("left", "is_good"), [(1, True), (0, False), (-60, False)])
+def test_the_word_of_two_people_is_good_until_it_expires_and_is_said(desk: Account, left: int, is_good: bool) -> None:
+    now = wall_now()
+    run = ReconciliationRun.objects.create(
+        account=desk, trigger="timer", started_at=now, finished_at=now, state="broken"
+    )
+    ForcedCompletion.objects.create(
+        account=desk,
+        run=run,
+        requested_by="ann",
+        decided_by="bob",
+        reason=REASON,
+        state="approved",
+        requested_at=now,
+        request_expires_at=now,
+        decided_at=now,
+        expires_at=now + timedelta(minutes=left),
+    )
+    ok, detail = said_of_the_books(desk, 5, reconciliation="forced")
+    assert ok is is_good
+    assert ("without a clean run until" if is_good else "its time is over") in detail
 
 
 def test_a_silent_dispatcher_is_a_reason(desk: Account, client: Client) -> None:

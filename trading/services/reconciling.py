@@ -33,7 +33,7 @@ def ask_for_reconciliation(account: Account, wall_now: datetime) -> None:
 
 def is_late(account: Account, wall_now: datetime) -> bool:
     """Tell whether the state of the account is older than it may be: three intervals without a verdict."""
-    if not _is_compared(account) or account.reconciled_at is None:
+    if not is_compared(account) or account.reconciled_at is None:
         return False
     return wall_now - account.reconciled_at > LATE_AFTER * timedelta(seconds=settings.RECONCILIATION_INTERVAL_SECONDS)
 
@@ -44,7 +44,7 @@ def is_due(account: Account, wall_now: datetime) -> bool:
     The interval is up to an eighth longer, by the newest run's number, so that desks do not ask in step. A replay's
     clock runs faster than its books settle, and it has nobody else at its exchange.
     """
-    if not _is_compared(account):
+    if not is_compared(account):
         return False
     newest = ReconciliationRun.objects.filter(account=account).first()
     if newest is None:
@@ -56,5 +56,6 @@ def is_due(account: Account, wall_now: datetime) -> bool:
     return wall_now - newest.started_at >= wait
 
 
-def _is_compared(account: Account) -> bool:
+def is_compared(account: Account) -> bool:
+    """Tell whether the account's book has another side that it is compared with."""
     return account.mode != Account.Mode.DRY_RUN and account.feed.kind != FeedKind.MANUAL
