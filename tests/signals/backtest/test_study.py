@@ -19,9 +19,9 @@ from signals.portfolio import PortfolioRules
 from signals.strategies.mean_reversion import MeanReversion, MeanReversionParameters
 from signals.strategies.momentum import Momentum, MomentumParameters
 from tests.factories import D
+from tests.signals.backtest.universes import BAR_END, BAR_START, raw_bars
 
-SESSIONS = calendar.sessions_between(date(2010, 1, 4), date(2011, 6, 30))
-SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
+SESSIONS = calendar.sessions_between(BAR_START, BAR_END)
 MOMENTUM = Momentum(MomentumParameters(formation_sessions=60, skip_sessions=5, top=2))
 REVERSION = MeanReversion(MeanReversionParameters(distribution_sessions=20, holding_sessions=20))
 ACTIONS = pl.DataFrame(
@@ -34,28 +34,6 @@ ACTIONS = pl.DataFrame(
     schema=ACTION_SCHEMA,
     orient="row",
 )
-
-
-def raw_bars(seed: int = 1) -> pl.DataFrame:
-    generator = np.random.default_rng(seed)
-    parts = []
-    for symbol in SYMBOLS:
-        close = 60 * np.exp(np.cumsum(generator.normal(0.0005, 0.015, len(SESSIONS))))
-        open_ = close * generator.uniform(0.99, 1.01, len(SESSIONS))
-        parts.append(
-            pl.DataFrame(
-                {
-                    "symbol": symbol,
-                    "date": SESSIONS,
-                    "open": open_,
-                    "high": np.maximum(open_, close),
-                    "low": np.minimum(open_, close),
-                    "close": close,
-                    "volume": generator.uniform(1e5, 1e6, len(SESSIONS)).round(),
-                }
-            )
-        )
-    return pl.concat(parts)
 
 
 HISTORY = BarHistory(raw_bars(), ACTIONS)

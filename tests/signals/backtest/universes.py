@@ -6,7 +6,11 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
+from marketdata import calendar
+
 START = date(2010, 1, 4)
+BAR_START, BAR_END = START, date(2011, 6, 30)
+SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 
 
 def days_of(count: int) -> list[date]:
@@ -70,3 +74,23 @@ def oracle(
                     orders.append((day, name, trade, last[name], cost))
         path.append(cash + sum(held * price for held, price in zip(shares, last, strict=True)))
     return path, orders
+
+
+def raw_bars(seed: int = 1) -> pl.DataFrame:
+    """Return eighteen months of raw bars of four symbols on exchange sessions."""
+    generator, sessions = np.random.default_rng(seed), calendar.sessions_between(BAR_START, BAR_END)
+    parts = []
+    for symbol in SYMBOLS:
+        close = 60 * np.exp(np.cumsum(generator.normal(0.0005, 0.015, len(sessions))))
+        open_ = close * generator.uniform(0.99, 1.01, len(sessions))
+        columns = {
+            "symbol": symbol,
+            "date": sessions,
+            "open": open_,
+            "high": np.maximum(open_, close),
+            "low": np.minimum(open_, close),
+            "close": close,
+            "volume": generator.uniform(1e5, 1e6, len(sessions)).round(),
+        }
+        parts.append(pl.DataFrame(columns))
+    return pl.concat(parts)
