@@ -7,6 +7,8 @@ PY := $(VENV)/bin/python
 VAR_DIR ?= $(CURDIR)/var
 READY := $(VENV)/requirements.stamp
 READY_DEV := $(VENV)/requirements-dev.stamp
+VENV_PARITY := .venv-parity
+READY_PARITY := $(VENV_PARITY)/requirements.stamp
 PIP := $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-compile -q
 NO_SERVERS := PORTCULLIS_NO_SERVERS=1
 FROM ?= 2012-01-03
@@ -41,6 +43,14 @@ $(READY_DEV): requirements-dev.txt $(READY)
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
+$(VENV_PARITY)/bin/python: | $(VENV)/bin/python
+	@$(PY) -m venv $(VENV_PARITY) || { rm -rf $(VENV_PARITY); exit 2; }
+
+$(READY_PARITY): requirements-parity.txt | $(VENV_PARITY)/bin/python
+	@echo "installing Qlib and vectorbt into $(VENV_PARITY) (once, under a minute)"
+	@$(VENV_PARITY)/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -q --no-deps -r requirements-parity.txt
+	@touch $@
+
 setup: $(READY) ## the virtual environment with the pinned packages
 
 up: $(READY) ## everything: servers, console, replay, trading; PORT=8000, ARGS="--speed 60"
@@ -67,12 +77,12 @@ lint: $(READY_DEV) ## ruff, its formatter, mypy
 soak: $(READY) ## the fault proofs many times over, N=200 of each kind or as many as each wants at most; SEED=, ARGS=
 	@SOAK_N=$(N) SOAK_SEED=$(SEED) $(PY) -m pytest --show-capture=no $(SOAK) $(ARGS)
 
-parity: ## features against Qlib's
-	@echo "make parity: not built yet" >&2; exit 2
+parity: $(READY) $(READY_PARITY) ## every feature beside Qlib's own value, worst difference each; ARGS=--write-reference
+	@$(NO_SERVERS) $(PY) -m tests.parity $(ARGS)
 
 ci-local: ## what continuous integration runs
 	@.ci/run
 
 clean: ## stop embedded servers; remove the virtual environment, caches and test data; the desk's data stay
 	@if [ -x $(PY) ]; then for d in "$(VAR_DIR)" "$(VAR_DIR)/test"; do $(PY) -m trading.embedded stop "$$d" 2>/dev/null || true; done; fi
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* "$(VAR_DIR)/test"
+	@rm -rf $(VENV) $(VENV_PARITY) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* "$(VAR_DIR)/test"

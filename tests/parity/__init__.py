@@ -1,0 +1,1 @@
+"""Alpha158 beside Qlib's own values: `make parity`."""
