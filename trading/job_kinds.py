@@ -57,6 +57,16 @@ KINDS: dict[str, JobKind] = {
         checks="signals.training.tasks:check_training",
         page="model",
     ),
+    "import": JobKind(
+        title="Import of bars",
+        runs="trading.data.tasks:run_import",
+        checks="trading.data.tasks:check_import",
+    ),
+    "precompute": JobKind(
+        title="Features before they are needed",
+        runs="trading.data.tasks:run_precompute",
+        checks="trading.data.tasks:check_precompute",
+    ),
     "wait": JobKind(
         title="Wait", runs="trading.waiting_job:wait", checks="trading.waiting_job:check_wait", most_attempts=3
     ),

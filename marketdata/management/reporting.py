@@ -7,8 +7,17 @@ from typing import Any
 
 from django.core.management.base import OutputWrapper
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from marketdata.services.bars import ImportReport
 from marketdata.services.bars import Progress as ProgressCallback
@@ -33,11 +42,21 @@ def write_table(stdout: OutputWrapper, title: str, columns: Sequence[str], rows:
     console.print(table)
 
 
+class RateColumn(ProgressColumn):
+    """How many are done in a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the pace, nothing while it is not known."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
 @contextmanager
 def progress_bar(stderr: OutputWrapper, title: str, *, hidden: bool) -> Iterator[ProgressCallback]:
     """Show the rows done on a terminal; say nothing when the output is no terminal or `hidden`."""
     console = Console(file=stderr)  # type: ignore[arg-type]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn()
+    )  # fmt: skip
     with Progress(*columns, console=console, disable=hidden or not console.is_terminal, transient=True) as progress:
         task = progress.add_task(title, total=None)
 

@@ -70,7 +70,7 @@ def import_frame(
     accepted = pl.concat([gate.accepted, released]).sort(KEY_COLUMN[wanted], "symbol")
     record = _begin(bars, gate.gaps, source, wanted, wall_now)
     written, resumed = _write_years(record, accepted, lake, wanted, on_progress)
-    _finish(record, written, new, wall_now)
+    _finish(record, new, wall_now)
     return ImportReport(bars.height, written, kept_out, new, resumed, gate.gaps)
 
 
@@ -135,20 +135,20 @@ def _write_years(
         if record.cursor is not None and year <= record.cursor and year in present:
             resumed += part.height
         else:
-            report += lake.write(part, timeframe, record.source)
-            record.cursor = year
-            record.save(update_fields=["cursor"])
+            written = lake.write(part, timeframe, record.source)
+            report += written
+            record.cursor, record.written = year, record.written + written.inserted + written.updated
+            record.save(update_fields=["cursor", "written"])
         done += part.height
         if on_progress is not None:
             on_progress(done, accepted.height)
     return report, resumed
 
 
-def _finish(record: BarImport, written: WriteReport, quarantined: int, wall_now: datetime) -> None:
+def _finish(record: BarImport, quarantined: int, wall_now: datetime) -> None:
     record.state, record.finished_at = ImportState.DONE, wall_now
-    record.written += written.inserted + written.updated
     record.quarantined += quarantined
-    record.save(update_fields=["state", "finished_at", "written", "quarantined"])
+    record.save(update_fields=["state", "finished_at", "quarantined"])
 
 
 def _content_hash(bars: pl.DataFrame) -> str:

@@ -7,16 +7,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from marketdata.clock import wall_now
 from marketdata.derivation import derive_actions
-from marketdata.errors import FeedMissingError, MarketDataError
+from marketdata.errors import FileFormatError, MarketDataError
 from marketdata.management.reporting import import_answer, import_line, progress_bar, write_json
-from marketdata.providers.alpaca.configuration import FEEDS, configured
-from marketdata.providers.alpaca.history import AlpacaHistory
-from marketdata.providers.alpaca.rest import AlpacaRest
+from marketdata.providers.alpaca.configuration import FEEDS
 from marketdata.providers.files import FileProvider
-from marketdata.selectors import default_feed
 from marketdata.services.actions import store_actions
+from marketdata.services.alpaca_import import AlpacaReport, import_from_alpaca
 from marketdata.services.bars import ImportReport, import_frame
-from marketdata.services.history import HistoryReport, import_history
 from marketdata.types import Timeframe
 
 ALPACA = "alpaca"
@@ -25,9 +22,10 @@ ALPACA = "alpaca"
 class Command(BaseCommand):
     help = (
         "Import raw, unadjusted bars from CSV or Parquet files (columns symbol, date or at, open, high, low, close, "
-        "volume), or from Alpaca: import_bars --source alpaca --symbols AAPL IBM --from 2020-01-01. Bars that fail the "
-        "quality gate go to quarantine. Running it again changes nothing; an interrupted import goes on where it "
-        "stopped. Exit code 0 when everything was read, 1 on an error."
+        "volume), or from Alpaca: import_bars --source alpaca --symbols AAPL IBM --from 2020-01-01. --symbols, --from "
+        "and --to choose from files as well. Bars that fail the quality gate go to quarantine. Running it again "
+        "changes nothing; an interrupted import goes on where it stopped. Of several files those that can be read are "
+        "imported. Exit code 0 when everything was read, 1 when something was not."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,15 +35,15 @@ class Command(BaseCommand):
             "--source",
             help="`alpaca` without files: from there; with files: stored with each bar (default: file's name)",
         )
+        parser.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these")
+        parser.add_argument("--from", dest="first", type=_day, metavar="DATE", help="first session, like 2020-01-01")
+        parser.add_argument("--to", dest="last", type=_day, metavar="DATE", help="last session (default: all there is)")
         parser.add_argument(
             "--derive-actions",
             action="store_true",
             help="derive splits and dividends from a column adj_close, daily bars of files only",
         )
         alpaca = parser.add_argument_group("from Alpaca", "with ALPACA_API_KEY_ID, ALPACA_API_SECRET_KEY")
-        alpaca.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="what to import, with splits and dividends")
-        alpaca.add_argument("--from", dest="first", type=_day, metavar="DATE", help="first session, like 2020-01-01")
-        alpaca.add_argument("--to", dest="last", type=_day, metavar="DATE", help="last session (default: last closed)")
         alpaca.add_argument(
             "--feed", choices=FEEDS, default="sip", help="sip: all exchanges (default); where refused, iex, and said so"
         )
@@ -53,38 +51,51 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        first, last = options["first"], options["last"]
+        if first is not None and last is not None and last < first:
+            raise CommandError(f"--to {last} is not allowed: a date from --from {first} on is")
+        if options["files"]:
+            self._files(options)
+            return
         try:
-            if options["files"]:
-                self._files(options)
-            elif options["source"] == ALPACA:
-                self._alpaca(options)
-            else:
+            if options["source"] != ALPACA:
                 raise CommandError("nothing to import: name files, or --source alpaca with --symbols and --from")
+            self._alpaca(options)
         except MarketDataError as error:
             raise CommandError(str(error)) from error
 
     # files
 
     def _files(self, options: dict[str, Any]) -> None:
-        for name in ("symbols", "first", "last", "again"):
-            if options[name]:
-                raise CommandError(f"--{ {'first': 'from', 'last': 'to'}.get(name, name) } is for --source alpaca only")
-        answers = []
+        if options["again"]:
+            raise CommandError("--again is for --source alpaca only: a file is read whole each time")
+        answers: list[dict[str, Any]] = []
+        failures: list[str] = []
         for path in options["files"]:
-            report = self._import(path, options)
+            try:
+                report = self._import(path, options)
+            except MarketDataError as error:
+                failures.append(str(error))
+                answers.append({"file": str(path), "error": str(error)})
+                continue
             answers.append({"file": str(path), **import_answer(report)})
             if not options["json"]:
                 self.stdout.write(import_line(str(path), report))
         if options["json"]:
             write_json(self.stdout, answers)
+        if failures:
+            many = f"{len(failures)} of {len(answers)} files were not imported:\n" if len(answers) > 1 else ""
+            raise CommandError(many + "\n".join(failures))
 
     def _import(self, path: Path, options: dict[str, Any]) -> ImportReport:
         provider = FileProvider(path, options["timeframe"])
-        frame = provider.bars()
+        frame = provider.bars(options["symbols"], options["first"], options["last"])
+        if frame.is_empty():
+            raise FileFormatError(f"{path}: no bar in it{' is of those symbols and dates' if _chosen(options) else ''}")
         source = options["source"] or provider.name
         if options["derive_actions"]:
             if "adj_close" not in frame.columns or options["timeframe"] != Timeframe.DAY:
-                raise CommandError(f"{path}: --derive-actions needs daily bars with a column adj_close")
+                raise FileFormatError(f"{path}: --derive-actions needs daily bars with a column adj_close")
             store_actions(actions=derive_actions(frame).actions, source=source[:32])
         with progress_bar(self.stderr, path.name, hidden=options["json"]) as advance:
             return import_frame(
@@ -102,52 +113,44 @@ class Command(BaseCommand):
             raise CommandError("--source alpaca needs --symbols and --from")
         if options["derive_actions"]:
             raise CommandError("--derive-actions is for files: Alpaca tells splits and dividends itself")
-        notices: list[str] = []
-        now = wall_now()
-        try:
-            now = default_feed().market_now(now)
-        except FeedMissingError:
-            self.stderr.write("there is no desk yet: bars are read up to now")
-        rest = AlpacaRest(configured())
-        provider = AlpacaHistory(
-            rest, now=now, feed=options["feed"], timeframe=options["timeframe"], on_notice=notices.append
-        )
-        try:
-            with progress_bar(self.stderr, provider.name, hidden=options["json"]) as advance:
-                report = import_history(
-                    provider=provider,
-                    symbols=options["symbols"],
-                    first=options["first"],
-                    last=options["last"],
-                    now=now,
-                    timeframe=options["timeframe"],
-                    again=options["again"],
-                    on_progress=advance,
-                )
-        finally:
-            rest.close()
-        self._say(provider.name, report, notices, as_json=options["json"])
+        with progress_bar(self.stderr, ALPACA, hidden=options["json"]) as advance:
+            done = import_from_alpaca(
+                symbols=options["symbols"],
+                first=options["first"],
+                last=options["last"],
+                wall_now=wall_now(),
+                timeframe=options["timeframe"],
+                feed=options["feed"],
+                again=options["again"],
+                on_progress=advance,
+            )
+        self._say(done, as_json=options["json"])
 
-    def _say(self, source: str, report: HistoryReport, notices: list[str], *, as_json: bool) -> None:
+    def _say(self, done: AlpacaReport, *, as_json: bool) -> None:
+        report = done.history
         if as_json:
             write_json(
                 self.stdout,
                 {
-                    "source": source,
+                    "source": done.source,
                     **import_answer(report.bars),
                     "new_actions": report.new_actions,
                     "pieces": report.pieces,
                     "pieces_already_there": report.skipped,
-                    "notices": notices,
+                    "notices": done.notices,
                 },
             )
             return
-        for notice in notices:
+        for notice in done.notices:
             self.stderr.write(f"notice: {notice}")
         skipped = f"; {report.skipped} of {report.pieces} pieces were there before" if report.skipped else ""
-        self.stdout.write(import_line(source, report.bars) + skipped)
+        self.stdout.write(import_line(done.source, report.bars) + skipped)
         if report.new_actions:
             self.stdout.write(f"{report.new_actions} corporate actions new")
+
+
+def _chosen(options: dict[str, Any]) -> bool:
+    return any(options[name] is not None for name in ("symbols", "first", "last"))
 
 
 def _day(text: str) -> date:

@@ -1,4 +1,5 @@
 import json
+from datetime import date
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,44 @@ def test_check_freshness_of_a_live_desk_finds_old_bars_stale(lake: BarLake) -> N
 def test_check_freshness_refuses_a_time_without_offset(lake: BarLake, at: str) -> None:
     with pytest.raises(CommandError, match="a time with an offset"):
         run("check_freshness", "--at", at)
+
+
+def test_import_bars_of_files_can_be_cut_to_symbols_and_dates(lake: BarLake, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    rows = [f"{symbol},2012-06-{day},1,1,1,1,5" for symbol in ("X", "Y") for day in (13, 14, 15)]
+    path.write_text("\n".join([HEADER, *rows]))
+    run("import_bars", path, "--symbols", "Y", "--from", "2012-06-14", "--to", "2012-06-14")
+    assert lake.scan().collect().select("symbol", "date").rows() == [("Y", date(2012, 6, 14))]
+    with pytest.raises(CommandError, match="no bar in it is of those symbols and dates"):
+        run("import_bars", path, "--symbols", "NONE")
+    with pytest.raises(CommandError, match="--to 2012-06-13 is not allowed: a date from --from 2012-06-14 on is"):
+        run("import_bars", path, "--from", "2012-06-14", "--to", "2012-06-13")
+
+
+def test_import_bars_reads_what_can_be_read_of_many_files_and_fails_with_the_rest(
+    lake: BarLake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad, gone = tmp_path / "good.csv", tmp_path / "bad.csv", tmp_path / "gone.csv"
+    good.write_text(f"{HEADER}\nX,2012-06-14,1,1,1,1,5\n")
+    bad.write_text(f"{HEADER}\nX,2012-06-14,one,1,1,1,5\n")
+    with pytest.raises(CommandError) as error:
+        call_command("import_bars", str(bad), str(gone), str(good), "--json")
+    assert "2 of 3 files were not imported" in str(error.value)
+    assert "line 2: column open: 'one'" in str(error.value)
+    answers = json.loads(capsys.readouterr().out)
+    assert [("error" in answer, answer.get("inserted")) for answer in answers] == [
+        (True, None),
+        (True, None),
+        (False, 1),
+    ]
+
+
+def test_import_bars_says_what_is_missing_in_the_wish(lake: BarLake, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="name files, or --source alpaca"):
+        run("import_bars")
+    with pytest.raises(CommandError, match="needs --symbols and --from"):
+        run("import_bars", "--source", "alpaca", "--symbols", "IBM")
+    with pytest.raises(CommandError, match="ALPACA_API_KEY_ID"):
+        run("import_bars", "--source", "alpaca", "--symbols", "IBM", "--from", "2012-01-03")
+    with pytest.raises(CommandError, match="--again is for --source alpaca"):
+        run("import_bars", tmp_path / "x.csv", "--again")

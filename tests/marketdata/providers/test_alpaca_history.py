@@ -208,8 +208,7 @@ def test_the_command_imports_and_says_so(desk, lake, keys):
         ((), "nothing to import"),
         (("--source", "alpaca"), "needs --symbols and --from"),
         (("--source", "alpaca", "--symbols", "AAPL", "--from", "2030-01-02"), "nothing to import"),
-        (("bars.csv", "--symbols", "AAPL"), "--symbols is for --source alpaca only"),
-        (("bars.csv", "--from", "2012-01-02"), "--from is for --source alpaca only"),
+        (("bars.csv", "--again"), "--again is for --source alpaca only"),
         (("--source", "alpaca", "--symbols", "aapl", "--from", "2012-06-01"), "symbol 'aapl' is not allowed"),
     ],
 )

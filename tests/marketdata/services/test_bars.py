@@ -1,4 +1,8 @@
+import signal
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,6 +15,7 @@ from marketdata.models import BarImport, Instrument, QuarantinedBar
 from marketdata.services.bars import import_frame
 from marketdata.services.quarantine import reject_bar, release_bar
 from marketdata.types import ImportState, QualityRule
+from tests.faults.killing import database_environment
 from tests.marketdata.factories import WALL
 
 pytestmark = pytest.mark.django_db
@@ -154,3 +159,86 @@ def test_a_symbol_no_exchange_uses_is_refused_before_anything_is_written(lake: B
 def test_a_bar_without_a_date_is_refused(lake: BarLake) -> None:
     with pytest.raises(MarketDataError, match="without a symbol or a date"):
         bring_in(bars().with_columns(date=pl.lit(None, pl.Date)))
+
+
+# killed in the middle: a process of its own imports three years and dies at a place
+
+
+KILLED_IMPORT = """
+import os, signal, sys
+import django
+django.setup()
+from datetime import UTC, datetime
+from pathlib import Path
+import polars as pl
+from django.conf import settings
+from marketdata import lake
+from marketdata.models import BarImport
+from marketdata.services.bars import import_frame
+
+settings.LAKE_DIR = Path(sys.argv[1])
+place = sys.argv[3]
+saves, renames = [], []
+rename, save = lake._rename, BarImport.save
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def counted_rename(temporary, path):
+    if path.name == lake.FILE_NAME:
+        renames.append(path)
+        if place == "before the second file" and len(renames) == 2:
+            die()
+    rename(temporary, path)
+    if place == "after the second file" and len(renames) == 2 and path.name == lake.FILE_NAME:
+        die()
+
+def counted_save(self, *args, **kwargs):
+    save(self, *args, **kwargs)
+    saves.append(self.cursor)
+    if place == "after the first year" and self.cursor is not None:
+        die()
+
+lake._rename, BarImport.save = counted_rename, counted_save
+import_frame(frame=pl.read_parquet(sys.argv[2]), source="test", wall_now=datetime.fromisoformat(sys.argv[4]))
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("place", ["after the first year", "before the second file", "after the second file"])
+def test_an_import_that_is_killed_goes_on_without_doubling(lake: BarLake, tmp_path: Path, place: str) -> None:
+    path = tmp_path / "bars.parquet"
+    bars().write_parquet(path)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IMPORT, str(lake.root), str(path), place, WALL.isoformat()],
+        env=database_environment(),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    record = BarImport.objects.get()
+    assert (record.state, record.cursor) == (ImportState.RUNNING, 2011)
+    seen = []
+    report = bring_in(bars(), on_progress=lambda done, total: seen.append((done, total)))
+    assert report.resumed_rows == 3
+    assert seen == [(3, 10), (7, 10), (10, 10)]
+    assert lake.scan().collect().equals(bars())
+    record.refresh_from_db()
+    assert (record.state, BarImport.objects.count()) == (ImportState.DONE, 1)
+    assert not list(lake.root.glob("timeframe=*/year=*/.*"))
+    assert not bring_in(bars()).changed
+
+
+def test_an_import_whose_listener_gives_up_keeps_what_is_done(lake: BarLake) -> None:
+    def give_up(done: int, total: int) -> None:
+        if done > 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        bring_in(bars(), on_progress=give_up)
+    record = BarImport.objects.get()
+    assert (record.state, record.cursor, record.written) == (ImportState.RUNNING, 2012, 7)
+    assert bring_in(bars()).resumed_rows == 7
+    record.refresh_from_db()
+    assert (record.state, record.written) == (ImportState.DONE, 10)
