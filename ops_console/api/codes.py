@@ -28,6 +28,7 @@ class ProblemCode(TextChoices):
     NOTHING_PUSHED = "NOTHING_PUSHED", "The desk's broker pushes nothing"
     HALT_NOT_OVER = "HALT_NOT_OVER", "A halt is not over yet"
     REQUEST_NOT_PENDING = "REQUEST_NOT_PENDING", "The request was decided before or has expired"
+    MODEL_UNUSABLE = "MODEL_UNUSABLE", "The model's file cannot be used"
     RUN_CONFLICT = "RUN_CONFLICT", "The run cannot be started now"
     CONTENT_TOO_LARGE = "CONTENT_TOO_LARGE", "The body is too large"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE", "The body must be JSON"
@@ -63,6 +64,7 @@ STATUSES: dict[ProblemCode, int] = {
     ProblemCode.NOTHING_PUSHED: 409,
     ProblemCode.HALT_NOT_OVER: 409,
     ProblemCode.REQUEST_NOT_PENDING: 409,
+    ProblemCode.MODEL_UNUSABLE: 409,
     ProblemCode.RUN_CONFLICT: 409,
     ProblemCode.CONTENT_TOO_LARGE: 413,
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: 415,

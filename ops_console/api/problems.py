@@ -16,6 +16,7 @@ from marketdata.errors import FeedMissingError
 from ops_console.api.codes import STATUSES, FieldError, ProblemCode, shown
 from risk import errors as risk_errors
 from risk.types import Denial, DenialCode
+from signals import registry
 from signals.parameters import BadParameter
 from trading import errors as trading_errors
 from trading.kept_connection import note_failure
@@ -94,6 +95,13 @@ REFUSALS: dict[type[Exception], tuple[ProblemCode, str]] = {
     trading_errors.JobNotOverError: (ProblemCode.ALREADY_IN_STATE, ""),
     trading_errors.JobKeyUsedError: (ProblemCode.ORDER_CONFLICT, ""),
     trading_errors.TooManyJobsError: (ProblemCode.THROTTLED, ""),
+    registry.UnknownModelError: (ProblemCode.NOT_FOUND, ""),
+    registry.NoActiveModelError: (ProblemCode.ALREADY_IN_STATE, ""),
+    registry.ModelStepError: (ProblemCode.ALREADY_IN_STATE, ""),
+    registry.ModelReasonError: (ProblemCode.INVALID_INPUT, "reason"),
+    registry.ApprovalRequiredError: (ProblemCode.SECOND_OPERATOR_REQUIRED, ""),
+    registry.ApprovalNotPendingError: (ProblemCode.REQUEST_NOT_PENDING, ""),
+    registry.ModelError: (ProblemCode.MODEL_UNUSABLE, ""),
     FeedMissingError: (ProblemCode.NOT_READY, ""),
     Http404: (ProblemCode.NOT_FOUND, ""),
     PermissionDenied: (ProblemCode.SCOPE_MISSING, ""),

@@ -21,7 +21,7 @@ from signals.registry.errors import (
     SigningKeyError,
     UnknownModelError,
 )
-from signals.registry.live import active_model, live_models
+from signals.registry.live import active_model, live_models, look_now
 from signals.registry.loading import LoadedModel, load
 from signals.registry.standing import standing
 from signals.registry.versions import model_version, model_versions, store
@@ -42,6 +42,7 @@ __all__ = [
     "approve_activation",
     "live_models",
     "load",
+    "look_now",
     "model_version",
     "model_versions",
     "needs_two_people",

@@ -1,6 +1,6 @@
 """The active model in this process: noticed within a second, loaded once, kept when its successor cannot be loaded."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from threading import Lock
 from time import monotonic
 
@@ -8,6 +8,7 @@ import structlog
 
 from signals.models import ModelVersion
 from signals.news import model_loaded, model_reload_failed
+from signals.registry.artefacts import read_verified
 from signals.registry.errors import ModelError, NoActiveModelError
 from signals.registry.loading import LoadedModel, Parser, load, parse_booster
 from signals.states import ModelStatus
@@ -60,6 +61,11 @@ class LiveModels:
             place.retry_at = float("-inf")
             self._look(strategy, place)
             return self._answer(strategy, place)
+
+    def held(self, strategy: str) -> int | None:
+        """Return the id of the version that this process has loaded."""
+        place = self._places.get(strategy)
+        return place.model.version_id if place and place.model else None
 
     def failure(self, strategy: str) -> str:
         """Return why this process does not use the newest activation; empty when it does."""
@@ -122,3 +128,38 @@ live_models = LiveModels()
 def active_model(strategy: str) -> LoadedModel:
     """Return the model that this process scores a strategy with now. Raises as `LiveModels.active_model`."""
     return live_models.active_model(strategy)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found of a strategy: `unchanged`, `loaded`, `verified` (not used by this process) or `failed`."""
+
+    strategy: str
+    active_id: int
+    used_id: int | None
+    state: str
+    detail: str = ""
+
+    def as_dict(self) -> dict[str, str | int | None]:
+        """Return it by name."""
+        return asdict(self)
+
+
+def look_now(models: LiveModels = live_models) -> list[Look]:
+    """Look for the active version of every strategy at once; what this process does not use is verified, not loaded."""
+    active = ModelVersion.objects.filter(status=ModelStatus.ACTIVE).order_by("strategy")
+    return [_look_at(version, models) for version in active]
+
+
+def _look_at(version: ModelVersion, models: LiveModels) -> Look:
+    before = models.held(version.strategy)
+    try:
+        if before is None:
+            read_verified(version)
+            return Look(version.strategy, version.pk, None, "verified")
+        used = models.reload(version.strategy).version_id
+    except ModelError as error:
+        return Look(version.strategy, version.pk, before, "failed", str(error))
+    failure = models.failure(version.strategy)
+    state = "failed" if failure else "unchanged" if used == before else "loaded"
+    return Look(version.strategy, version.pk, used, state, failure)

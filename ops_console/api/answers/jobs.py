@@ -4,6 +4,7 @@ from datetime import datetime
 
 from rest_framework import serializers
 
+from ops_console.api.answers.backtests import exact
 from ops_console.api.answers.parts import Answer, Instant, Shape, names_of, page_of
 from trading.job_kinds import KINDS
 from trading.models import Job
@@ -57,4 +58,9 @@ def job_answer(job: Job, wall_now: datetime) -> Answer:
 
 def job_detail_answer(job: Job, wall_now: datetime) -> Answer:
     """Return one job with everything about it."""
-    return {**job_answer(job, wall_now), "parameters": job.parameters, "result": job.result, "log": job.log}
+    return {
+        **job_answer(job, wall_now),
+        "parameters": exact(job.parameters),
+        "result": exact(job.result),
+        "log": job.log,
+    }
