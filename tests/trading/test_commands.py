@@ -10,15 +10,20 @@ import pytest
 from django.core.management import CommandError, call_command
 from django_q.models import OrmQ
 
-from execution.models import Account, Order, Strategy
+from execution.brokers.base import BrokerUnavailable, BrokerUnreachable
+from execution.models import Account, Order, Position, Strategy
 from execution.services.halt import engage_kill_switch
 from marketdata import calendar
 from marketdata.clock import wall_now
 from marketdata.models import Feed, Quote
 from marketdata.types import FeedState
-from tests.factories import WALL_NOW
+from risk.models import KillSwitchEvent
+from risk.selectors import is_engaged
+from tests.factories import WALL_NOW, make_instrument
 from tests.trading.days import FIRST, SIZING, morning
+from trading.management.commands import run_watchdog
 from trading.models import FeedProgress, Heartbeat, ReplayRun
+from trading.services.dead_man import DeadMan
 from trading.services.heartbeats import beat
 from trading.services.runs import run_strategy
 from trading.services.start_line import AWAITED
@@ -64,7 +69,7 @@ def test_paper_run_leaves_the_desk_alone(desk: Account) -> None:
         (["--capital", "-1"], "--capital: got -1, allowed: an amount above 0"),
         (["--max-position-size", "0"], "--max-position-size: got 0, allowed: a number of shares from 1"),
         (["--symbols", "nope"], "--symbols: got NOPE, allowed: AAPL, FB, GOOG, IBM, MSFT"),
-        (["--strategy", "nope"], "--strategy: got nope, allowed: mean_reversion, momentum"),
+        (["--strategy", "nope"], "--strategy: got nope, allowed: alpha_baseline, ensemble, mean_reversion, momentum"),
         (["--output", "/nowhere/x.json"], "--output: got '/nowhere/x.json', allowed: a file in a folder that exists"),
     ],
 )
@@ -127,6 +132,46 @@ def test_clock_and_dispatcher_without_a_desk_do_nothing(market: None) -> None:
     printed("run_clock", "--once")
     printed("run_dispatcher", "--once")
     assert not OrmQ.objects.exists()
+
+
+def test_watchdog_without_a_desk_does_nothing_and_beats(market: None) -> None:
+    printed("run_watchdog", "--once")
+    assert Heartbeat.objects.get(name="watchdog").detail == {"silent": []}
+    assert not KillSwitchEvent.objects.filter(engaged=True).exists()
+
+
+def test_watchdog_stops_a_desk_whose_dispatcher_is_silent(desk: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two looks, further apart than it may be silent: the first of a process only begins to listen."""
+    beat(name="dispatcher", wall_now=WALL_NOW)
+    beat(name="clock", wall_now=WALL_NOW)
+    Position.objects.create(
+        account=desk,
+        strategy=Strategy.objects.get(name="momentum"),
+        instrument=make_instrument("IBM"),
+        quantity=1,
+        cost_basis=1,
+        current_price=1,
+        current_price_at=WALL_NOW,
+    )
+    command = run_watchdog.Command()
+    monkeypatch.setattr(run_watchdog, "wall_now", lambda: WALL_NOW)
+    command.start()
+    for second in range(1, 200):
+        monkeypatch.setattr(run_watchdog, "wall_now", lambda second=second: WALL_NOW + timedelta(seconds=second))
+        beat(name="clock", wall_now=WALL_NOW + timedelta(seconds=second))
+        command.round()
+    assert is_engaged(desk.scope)
+    assert command.detail() == {"silent": ["dispatcher"]}
+
+
+@pytest.mark.parametrize("error", [BrokerUnreachable("nobody there"), BrokerUnavailable("no answer")])
+def test_watchdog_outlives_a_broker_that_is_away(desk: Account, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(DeadMan, "look", away)
+    printed("run_watchdog", "--once")
+    assert Heartbeat.objects.filter(name="watchdog").exists()
 
 
 def test_dispatcher_recovers_then_sends(desk: Account) -> None:

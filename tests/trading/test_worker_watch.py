@@ -9,12 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django_q.models import OrmQ
 
 from risk.models import Alert
 from tests.factories import WALL_NOW
 from trading.services.heartbeats import beat
-from trading.services.worker_watch import SILENCE, WorkerWatch
+from trading.services.worker_watch import SILENCE, WorkerWatch, ask_for_sign_of_life
 from trading.supervisor import ChildState, running_child
+from trading.tasks import LATE, enqueue
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
@@ -102,3 +105,43 @@ def test_a_state_file_that_says_nothing_names_no_process(tmp_path: Path, text: s
 
 def test_patience_is_longer_than_a_task_may_take() -> None:
     assert timedelta(seconds=30) * 2 <= SILENCE
+
+
+# Asking
+
+
+def asked() -> list[str]:
+    return [row.task["args"][1] for row in OrmQ.objects.order_by("pk") if row.task["args"][0] == "worker_heartbeat"]
+
+
+def waiting() -> None:
+    """Let everything in the queue have been put there at the moment of the tests."""
+    OrmQ.objects.update(lock=WALL_NOW)
+
+
+def test_while_nobody_takes_tasks_one_question_waits() -> None:
+    assert ask_for_sign_of_life(WALL_NOW)
+    waiting()
+    assert not any(ask_for_sign_of_life(WALL_NOW + second * SECOND) for second in range(10, 600, 10))
+    assert asked() == [WALL_NOW.isoformat()]
+
+
+def test_a_question_that_a_dead_worker_has_taken_does_not_wait() -> None:
+    ask_for_sign_of_life(WALL_NOW)
+    OrmQ.objects.update(lock=WALL_NOW + timedelta(seconds=settings.Q_CLUSTER["retry"]))
+    assert ask_for_sign_of_life(WALL_NOW + 10 * SECOND)
+
+
+def test_a_question_that_would_be_refused_gives_way_to_a_new_one() -> None:
+    ask_for_sign_of_life(WALL_NOW)
+    waiting()
+    later = WALL_NOW + LATE + SECOND
+    assert ask_for_sign_of_life(later)
+    assert asked() == [later.isoformat()]
+
+
+def test_what_else_waits_does_not_count() -> None:
+    enqueue("reconcile", 7)
+    waiting()
+    assert ask_for_sign_of_life(WALL_NOW)
+    assert OrmQ.objects.count() == 2

@@ -7,14 +7,16 @@ acknowledged is handed out again, and each does its work once.
 import signal
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
+from django_q.models import OrmQ
 
 from risk.services.alerts import raise_alert, resolve_alert
 from risk.states import AlertSeverity
 from trading.models import Heartbeat
 from trading.supervisor import ChildState, running_child, signal_group
-from trading.tasks import WORKER
+from trading.tasks import LATE, WORKER, enqueue, worker_heartbeat
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +25,34 @@ SILENCE = timedelta(seconds=60)
 AHEAD = timedelta(seconds=5)
 """A sign of life further ahead of us is of a clock that has been put back since, and says nothing."""
 HUNG = "worker_hangs"
+MOST_LOOKED_AT = 200
+"""Of the newest tasks that wait."""
+
+
+def ask_for_sign_of_life(now: datetime) -> bool:
+    """Ask the worker for a sign of life unless a question waits already; tell whether it was asked now.
+
+    While nobody takes tasks a question every ten seconds would be thousands by the morning, before all that is due. One
+    that a worker has taken does not wait: that worker may be dead. One that waits for too long would be refused, and
+    gives way.
+    """
+    waiting = OrmQ.objects.filter(lock__lte=now)
+    asked = {row.pk: _asked_at(row.task) for row in waiting.order_by("-pk")[:MOST_LOOKED_AT]}
+    questions = {pk: at for pk, at in asked.items() if at is not None}
+    stale = [pk for pk, at in questions.items() if now - at > LATE]
+    OrmQ.objects.filter(pk__in=stale).delete()
+    if len(questions) > len(stale):
+        return False
+    enqueue(worker_heartbeat.__name__, now.isoformat())
+    return True
+
+
+def _asked_at(task: dict[str, Any]) -> datetime | None:
+    """Return when a queued task asked for a sign of life; None when it asks for something else."""
+    arguments = tuple(task.get("args") or ())
+    if arguments[:1] != (worker_heartbeat.__name__,):
+        return None
+    return datetime.fromisoformat(arguments[1])
 
 
 class WorkerWatch:

@@ -16,7 +16,7 @@ from trading.management.worker import WorkerCommand
 from trading.services.duty_rounds import DutyRounds
 from trading.services.schedule import AUCTION_CUTOFF, Due, decisions_pending, due_work
 from trading.services.start_line import HOLDING, MorningHold, StartLine
-from trading.services.worker_watch import WorkerWatch
+from trading.services.worker_watch import WorkerWatch, ask_for_sign_of_life
 from trading.tasks import enqueue
 
 HEARTBEAT_EVERY = timedelta(seconds=10)
@@ -79,7 +79,7 @@ class Command(WorkerCommand):
     def _ask_worker(self, now: datetime) -> None:
         """Ask the worker for a sign of life, and have it started anew when it gives none."""
         if self.heartbeat_sent is None or now - self.heartbeat_sent >= HEARTBEAT_EVERY:
-            enqueue("worker_heartbeat", now.isoformat())
+            ask_for_sign_of_life(now)
             self.heartbeat_sent = now
         self.watch.check(now)
 
