@@ -12,6 +12,7 @@ OUTERMOST_LOOPS = {
     "execution/brokers/alpaca/frames.py": "the hearing of a broker's stream, frame by frame",
     "execution/brokers/alpaca/trade_updates.py": "the cross-check by REST beside it, round by round",
     "ops_console/hub.py": "the looks that feed all open pages",
+    "signals/engine/worker.py": "a part's failure crosses to another process, where it is raised again",
 }
 # Where time enters: interfaces take it from the clock and pass it on. `marketdata/clock.py` is that clock.
 CLOCKS = {
