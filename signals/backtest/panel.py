@@ -34,8 +34,7 @@ class Panel:
         unknown = sorted(set(frame.columns) - set(self.symbols) - {DATE})
         if unknown:
             raise BacktestInputError(name, _few(unknown), "only symbols that have prices")
-        columns = [frame[symbol] if symbol in frame.columns else None for symbol in self.symbols]
-        values = _matrix(columns, len(self.dates), self.symbols, name)
+        values = _matrix(frame, self.symbols, name)
         _refuse(np.isinf(values), values, self.dates, self.symbols, name, "finite numbers, or nothing")
         return values
 
@@ -53,7 +52,7 @@ def panel_of(prices: pl.DataFrame, name: str = "prices") -> Panel:
     if not symbols or prices.is_empty():
         raise BacktestInputError(name, f"{prices.height} rows of {len(symbols)} symbols", "at least one row and symbol")
     dates = prices[DATE].to_list()
-    values = _matrix([prices[symbol] for symbol in symbols], len(dates), symbols, name)
+    values = _matrix(prices, symbols, name)
     wrong = np.isinf(values) | (values <= 0.0)
     _refuse(wrong, values, dates, symbols, name, "prices above 0, or nothing where a name did not trade")
     return Panel(dates, symbols, values)
@@ -91,16 +90,16 @@ def _require_same_dates(days: Sequence[date], expected: Sequence[date], name: st
             raise BacktestInputError(f"{name}.date", found.isoformat(), f"{wanted}, as the prices have in that row")
 
 
-def _matrix(columns: Sequence[pl.Series | None], rows: int, symbols: Sequence[str], name: str) -> FloatArray:
-    values = np.empty((rows, len(columns)))
-    for position, (column, symbol) in enumerate(zip(columns, symbols, strict=True)):
-        if column is None:
-            values[:, position] = np.nan
-        elif column.dtype.is_numeric() or column.dtype == pl.Null:
-            values[:, position] = column.cast(pl.Float64).to_numpy()
-        else:
-            raise BacktestInputError(f"{name}.{symbol}", str(column.dtype), "numbers")
-    return values
+def _matrix(frame: pl.DataFrame, symbols: Sequence[str], name: str) -> FloatArray:
+    """Return the columns of these symbols, `(n_days, n_symbols)`, row by row in memory; NaN where there is none."""
+    kinds = frame.schema
+    for symbol in symbols:
+        kind = kinds.get(symbol, pl.Null())
+        if not kind.is_numeric() and kind != pl.Null:
+            raise BacktestInputError(f"{name}.{symbol}", str(kind), "numbers")
+    missing = pl.lit(None, dtype=pl.Float64)
+    columns = [pl.col(symbol).cast(pl.Float64) if symbol in kinds else missing.alias(symbol) for symbol in symbols]
+    return np.ascontiguousarray(frame.select(columns).to_numpy())
 
 
 def _refuse(

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "gate": "risk_gate",
     "pnl": "pnl",
     "replay": "replay",
+    "backtests": "backtests",
     "sql": "sql",
     "extras": "extras",
     "startup": "startup",
