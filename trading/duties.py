@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from execution.models import Account
+from trading.services.data_duty import ask_for_features, ask_for_tick_keeping
 from trading.services.portfolio_duty import ask_for_portfolio_look
 from trading.services.reconciling import ask_for_reconciliation
 from trading.services.risk_watch import watch_desk
@@ -28,5 +29,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("risk_watch", timedelta(seconds=1), watch_desk),
     Duty("portfolio", timedelta(minutes=5), ask_for_portfolio_look),
     Duty("reconciliation", timedelta(seconds=1), ask_for_reconciliation),
+    Duty("features", timedelta(seconds=5), ask_for_features),
+    Duty("ticks", timedelta(hours=6), ask_for_tick_keeping),
     Duty("slices", timedelta(milliseconds=200), ask_for_slices),
 )

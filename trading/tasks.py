@@ -20,7 +20,10 @@ from execution.services.reports import apply_reports
 from execution.services.sessions import close_session
 from execution.services.slices import work_parents
 from marketdata.clock import wall_now
+from marketdata.services.ticks import keep_ticks as clean_ticks
 from marketdata.types import FeedKind
+from signals.feature_store import precompute
+from trading.data.tasks import tradable_symbols
 from trading.errors import RunBusyError
 from trading.models import Run
 from trading.services.broker_assets import refresh_assets
@@ -35,6 +38,8 @@ from trading.work_queue import ENTRANCE
 log = structlog.get_logger(__name__)
 
 WORKER = "worker"
+MOST_PRECOMPUTED = 2_000
+"""Symbols whose features are a matter of seconds; more of them are work for the process `jobs`."""
 
 
 def run_daily(account_id: int, strategy: str, trading_date: str) -> str:
@@ -119,6 +124,22 @@ def watch_portfolio(account_id: int) -> str:
     return f"{found.sessions} sessions, {len(found.by_name)} names"
 
 
+def keep_ticks(account_id: int) -> str:
+    """Delete ticks beyond the retention and put those of past days together."""
+    kept = clean_ticks(wall_now=wall_now())
+    return f"{kept.deleted} files deleted, {kept.merged} put together"
+
+
+def precompute_features(session: str) -> str:
+    """Put the features of a session into the cache, for all tradable symbols."""
+    symbols = tradable_symbols()
+    if len(symbols) > MOST_PRECOMPUTED:
+        log.info("features_not_precomputed", symbols=len(symbols), most=MOST_PRECOMPUTED, instead="a job `precompute`")
+        return f"{len(symbols)} symbols are work for a job"
+    done = precompute(symbols=symbols, session=date.fromisoformat(session))
+    return f"{done.rows} rows, {done.there_before} there before"
+
+
 def worker_heartbeat(sent_at: str) -> None:
     """Show that the worker takes tasks and how long they wait."""
     now = wall_now()
@@ -142,6 +163,8 @@ TASKS: dict[str, Callable[..., object]] = {
         send_slices,
         watch_portfolio,
         reconcile,
+        keep_ticks,
+        precompute_features,
         worker_heartbeat,
     )
 }

@@ -32,6 +32,7 @@ NEEDED = {
     "fat_finger_put": Scope.RISK,
     "alerts_acknowledge": Scope.TRADE,
     "jobs_cancel": Scope.TRADE,
+    "features_precompute": Scope.TRADE,
     "backtests_create": Scope.TRADE,
     "backtests_cancel": Scope.TRADE,
     "jobs_retry": Scope.TRADE,
