@@ -27,6 +27,7 @@ PAGES = (
     ("risk", "Risk"),
     ("reconciliation", "Reconciliation"),
     ("alerts", "Alerts"),
+    ("models", "Models"),
     ("jobs", "Jobs"),
 )
 MODES: dict[str, tuple[str, str]] = {

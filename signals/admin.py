@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from signals.models import Backtest, Signal, SignalSet
+from signals.models import Backtest, ModelApproval, ModelEvent, ModelVersion, Signal, SignalSet
 
 
 class _ReadOnly:
@@ -38,6 +38,48 @@ class BacktestAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("id", "kind", "strategy", "start_date", "end_date", "state", "asked_by", "created_at")
     list_filter = ("kind", "state", "strategy")
     search_fields = ("title", "asked_by")
+
+
+class ModelEventInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    """What was done to a version, newest first."""
+
+    model = ModelEvent
+    fields = ("at", "act", "from_status", "to_status", "operator", "second_operator", "reason")
+    extra = 0
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """One row per trained model; the models page activates and rolls back."""
+
+    list_display = ("strategy", "number", "status", "first_date", "last_date", "rounds", "created_by", "created_at")
+    list_filter = ("strategy", "status")
+    search_fields = ("sha256", "created_by")
+    inlines = (ModelEventInline,)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Leave the heavy columns out until one version is opened."""
+        return super().get_queryset(request).defer("golden", "importance", "metrics")
+
+
+@admin.register(ModelEvent)
+class ModelEventAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Every step of every version."""
+
+    list_display = ("at", "version", "act", "from_status", "to_status", "operator", "second_operator", "reason")
+    list_select_related = ("version",)
+    list_filter = ("act", "version__strategy")
+    search_fields = ("operator", "second_operator", "reason")
+    date_hierarchy = "at"
+
+
+@admin.register(ModelApproval)
+class ModelApprovalAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Requests to activate, whatever became of them."""
+
+    list_display = ("version", "state", "requested_by", "requested_at", "expires_at", "decided_by", "decided_at")
+    list_select_related = ("version",)
+    list_filter = ("state",)
 
 
 @admin.register(SignalSet)

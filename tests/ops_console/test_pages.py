@@ -28,6 +28,7 @@ PAGES = [
     "reconciliation",
     "alerts",
     "jobs",
+    "models",
     "admin:index",
     "admin:execution_order_changelist",
 ]
