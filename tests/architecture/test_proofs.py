@@ -16,15 +16,13 @@ LOCK_ROW = re.compile(r"^\| `([\w/]+\.py)` \|[^|]+\|([^|]+)\|$", re.MULTILINE)
 CONTROL = re.compile(r"`(tests/[\w/]+\.py)::(\w+)(?:\[([^\]]+)\])?`")
 WITHOUT_N = {"tests/faults/test_clocks.py"}
 """Proofs that are complete wherever they run."""
-OTHERS = {"tests/faults/test_slicing_races.py"}
-"""Races that are repeated, without a claim of their own in the list."""
 
 
 def test_the_list_of_proofs_is_what_soak_runs() -> None:
     listed = set(LISTED.findall((REPOSITORY / "docs" / "proof.md").read_text()))
     lines = [line for line in (REPOSITORY / "Makefile").read_text().splitlines() if line.startswith("SOAK ")]
     run = {word for line in lines for word in line.split() if word.endswith(".py")}
-    assert listed - WITHOUT_N == run - OTHERS
+    assert listed - WITHOUT_N == run
     assert all((REPOSITORY / path).exists() for path in listed)
 
 

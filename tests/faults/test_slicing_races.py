@@ -19,13 +19,13 @@ from execution.states import OPEN
 from risk.types import Origin
 from tests.execution.slicing.desk import D, SlicingDesk, next_due, overlook_parents, wish
 from tests.factories import allow_bursts, make_intent
-from tests.faults.storm import number_from
+from tests.faults.proofs import RecordProperty, proving, trials
 from tests.risk.threads import in_another_transaction, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WORKERS = 6
-ROUNDS = 5
+ROUNDS, FULL = 5, 1_000
 
 
 def due_parent(desk: SlicingDesk, **fields: Any) -> ParentOrder:
@@ -40,15 +40,19 @@ def race(desk: SlicingDesk, parent: ParentOrder, workers: int = WORKERS) -> list
     return together(*[lambda: work_parent(parent_id=parent.pk, wall_now=desk.wall) for _ in range(workers)])
 
 
-def test_154_of_many_workers_one_sends_the_slice() -> None:
+def test_154_of_many_workers_one_sends_the_slice(record_property: RecordProperty) -> None:
     desk = SlicingDesk()
     allow_bursts()
-    for number in range(number_from("SOAK_N", ROUNDS, most=10_000)):
-        parent = due_parent(desk, client_order_id=f"p{number}")
-        assert sum(race(desk, parent)) == 1
-        assert parent.children.count() == 1
-        assert list(parent.slices.exclude(status="planned").values_list("status", flat=True)) == ["sent"]
-        pause_parent(parent=parent, operator="ann", wall_now=desk.wall)
+    with proving("a slice that is due is sent by one of six workers", record_property) as proof:
+        for number in range(trials(ROUNDS, full=FULL)):
+            proof.n += 1
+            parent = due_parent(desk, client_order_id=f"p{number}")
+            sent = race(desk, parent)
+            proof.require([each for each in sent if each is not False] == [True], f"workers said {sent}")
+            proof.require(parent.children.count() == 1, f"{parent.children.count()} orders of one slice")
+            stands = list(parent.slices.exclude(status="planned").values_list("status", flat=True))
+            proof.require(stands == ["sent"], f"slices are {stands}")
+            pause_parent(parent=parent, operator="ann", wall_now=desk.wall)
 
 
 def test_154_control_without_lock_and_claim_more_than_one_would_send(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,22 +138,26 @@ def test_who_holds_a_parent_waits_for_no_account_order_or_position() -> None:
 
 
 @pytest.mark.parametrize("steer", [pause_parent, cancel_parent])
-def test_148_whoever_stops_it_while_a_slice_is_sent_leaves_nothing_open(steer: Any) -> None:
+def test_148_whoever_stops_it_while_a_slice_is_sent_leaves_nothing_open(
+    steer: Any, record_property: RecordProperty
+) -> None:
     allow_bursts()
     desk = SlicingDesk()
-    for number in range(number_from("SOAK_N", ROUNDS, most=10_000)):
-        parent = due_parent(desk, client_order_id=f"p{number}")
-        together(
-            lambda parent=parent: work_parent(parent_id=parent.pk, wall_now=desk.wall),
-            lambda parent=parent: steer(parent=parent, operator="ann", wall_now=desk.wall),
-        )
-        working_orders = parent.children.filter(status__in=sorted(OPEN))
-        assert not working_orders.exists()
-        parent.refresh_from_db()
-        assert parent.status in ("paused", "canceled")
-        desk.wall += LEASE
-        work_parent(parent_id=parent.pk, wall_now=desk.wall)
-        assert not working_orders.exists()
+    with proving(f"nothing is open after {steer.__name__} met a sender", record_property) as proof:
+        for number in range(trials(ROUNDS, full=FULL)):
+            proof.n += 1
+            parent = due_parent(desk, client_order_id=f"p{number}")
+            together(
+                lambda parent=parent: work_parent(parent_id=parent.pk, wall_now=desk.wall),
+                lambda parent=parent: steer(parent=parent, operator="ann", wall_now=desk.wall),
+            )
+            working_orders = parent.children.filter(status__in=sorted(OPEN))
+            proof.require(not working_orders.exists(), "an order works after it was stopped")
+            parent.refresh_from_db()
+            proof.require(parent.status in ("paused", "canceled"), f"the parent is {parent.status}")
+            desk.wall += LEASE
+            work_parent(parent_id=parent.pk, wall_now=desk.wall)
+            proof.require(not working_orders.exists(), "an order works after the lease")
 
 
 def children_at_once(desk: SlicingDesk, parent: ParentOrder) -> int:
