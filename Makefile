@@ -11,7 +11,7 @@ VENV_PARITY := .venv-parity
 READY_PARITY := $(VENV_PARITY)/requirements.stamp
 PIP := $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-compile -q
 NO_SERVERS := PORTCULLIS_NO_SERVERS=1
-FROM ?= 2012-01-03
+FROM ?= 2011-01-03
 TO ?= 2013-03-01
 N ?= 200
 SEED ?= 7

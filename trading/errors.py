@@ -33,7 +33,7 @@ class RunFailedError(TradingError):
 
 
 class StaleDataError(TradingError):
-    """No symbol of the universe has a bar of the as-of session."""
+    """Too few symbols of the universe have a bar of the as-of session."""
 
     code = "stale_data"
 
@@ -88,3 +88,9 @@ class JobLostError(TradingError):
     """Somebody else holds the job now, or it is over: nothing more may be written."""
 
     code = "job_lost"
+
+
+class ModelWithdrawnError(TradingError):
+    """The model that a run has decided with may not add risk any more."""
+
+    code = "model_withdrawn"

@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q, Sum
 
 from execution.models import Account, AccountDay, Order, StrategyDay
 from execution.states import OrderStatus
 from marketdata import selectors as market
-from trading.models import ReplayRun
+from signals.models import ModelVersion
+from signals.services.skill import NO_SKILL, Skill, skill_of
+from trading.models import ReplayRun, Run
 from trading.performance import Performance, cumulative, performance
 from trading.types import ReplayParameters
 
@@ -22,7 +24,11 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the result table; money in account currency, `realized` contains `dividends`."""
+    """One line of the result table; money in account currency, `realized` contains `dividends`.
+
+    `turnover` is what was bought and sold a session, as a fraction of the line's average equity; `skill` says how well
+    the strategy's scores went together with the returns that followed.
+    """
 
     name: str
     performance: Performance
@@ -33,6 +39,8 @@ class Line:
     unrealized: Decimal | None = None
     fees: Decimal | None = None
     dividends: Decimal | None = None
+    turnover: Decimal | None = None
+    skill: Skill = NO_SKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +90,10 @@ def result_lines(row: ReplayRun, parameters: ReplayParameters, days: Sequence[Ac
     return lines
 
 
-def _counts(row: ReplayRun, **strategy: str) -> dict[str, int]:
+def _counts(row: ReplayRun, **strategy: str) -> dict[str, Any]:
     orders = Order.objects.filter(account=row.account, **strategy)
     denied = Count("id", filter=Q(status=OrderStatus.DENIED))
-    counted: dict[str, int] = orders.aggregate(orders=Count("id") - denied, denied=denied)
+    counted: dict[str, Any] = orders.aggregate(orders=Count("id") - denied, denied=denied)
     return counted
 
 
@@ -101,8 +109,26 @@ def _strategy_line(row: ReplayRun, name: str, capital: Decimal, dates: Sequence[
         unrealized=ZERO if last is None else last.unrealized_pnl,
         fees=sum((day.fees for day in days.values()), ZERO),
         dividends=sum((day.dividends for day in days.values()), ZERO),
+        turnover=_turnover(row, path, strategy__name=name),
+        skill=skill_of(_signal_sets(row, name)),
         **_counts(row, strategy__name=name),
     )
+
+
+def _signal_sets(row: ReplayRun, strategy: str) -> list[int]:
+    runs = Run.objects.filter(account=row.account, strategy__name=strategy, signal_set__isnull=False)
+    return list(runs.order_by("pk").values_list("signal_set", flat=True))
+
+
+def _turnover(row: ReplayRun, equity: Sequence[Decimal], **strategy: str) -> Decimal | None:
+    """Return the notional traded a session ÷ average equity; None without a session or equity."""
+    average = sum(equity, ZERO) / len(equity) if equity else ZERO
+    if average <= ZERO:
+        return None
+    filled = Order.objects.filter(account=row.account, average_fill_price__isnull=False, **strategy)
+    traded = filled.aggregate(notional=Sum(F("filled_quantity") * F("average_fill_price")))["notional"] or ZERO
+    turnover: Decimal = traded / average / len(equity)
+    return turnover
 
 
 def _account_line(row: ReplayRun, parameters: ReplayParameters, days: Sequence[AccountDay]) -> Line:
@@ -114,6 +140,7 @@ def _account_line(row: ReplayRun, parameters: ReplayParameters, days: Sequence[A
         unrealized=days[-1].unrealized_pnl if days else ZERO,
         fees=sum((day.fees for day in days), ZERO),
         dividends=sum((day.dividends for day in days), ZERO),
+        turnover=_turnover(row, [day.equity for day in days]),
         **_counts(row),
     )
 
@@ -150,10 +177,29 @@ def as_document(
         "parameters": row.parameters,
         "state": row.state,
         "identity": {"days": identity.days, "holding": identity.holding, "worst": f"{identity.worst:.8f}"},
+        "models": _model_documents(row),
         "results": [_line_document(line) for line in lines],
         "days": [_day_document(day) for day in days],
         "orders": _order_documents(row),
     }
+
+
+def _model_documents(row: ReplayRun) -> dict[str, Any]:
+    """Return what the replay's models were made from and how well they did on data they had not seen."""
+    documents = {}
+    for strategy, digest in row.parameters.get("models", {}).items():
+        version = ModelVersion.objects.filter(strategy=strategy, sha256=digest).order_by("pk").first()
+        if version is not None:
+            documents[strategy] = {
+                "sha256": digest,
+                "seed": version.seed,
+                "trees": version.rounds,
+                "feature_version": version.feature_version,
+                "data_hash": version.data_hash,
+                "splits": version.splits,
+                "rank_ic": {split: version.metrics[split]["rank_ic"]["mean"] for split in ("valid", "test")},
+            }
+    return documents
 
 
 def _line_document(line: Line) -> dict[str, Any]:
@@ -170,7 +216,15 @@ def _line_document(line: Line) -> dict[str, Any]:
         "return": f"{numbers.total_return:.8f}",
         "max_drawdown": f"{numbers.max_drawdown:.8f}",
         "sharpe": None if numbers.sharpe is None else f"{numbers.sharpe:.6f}",
+        "turnover": None if line.turnover is None else f"{line.turnover:.6f}",
+        "ic": _text(line.skill.ic),
+        "rank_ic": _text(line.skill.rank_ic),
+        "ic_days": line.skill.days,
     }
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else f"{number:f}"
 
 
 def _day_document(day: AccountDay) -> dict[str, Any]:

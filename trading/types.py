@@ -1,6 +1,7 @@
 """Values that the services of the trading day pass around."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from time import monotonic_ns
@@ -18,7 +19,8 @@ MIN_TRADE_SHARE = Decimal("0.01")
 class Sizing:
     """Universe and money of one run, stored with it so that a resumed run decides the same.
 
-    `capital` in account currency, `max_position_size` in shares.
+    `capital` in account currency, `max_position_size` in shares, `models` the version of each model the run scores
+    with, by the strategy it belongs to: whatever is activated meanwhile, the run ends with the model it began with.
     """
 
     symbols: tuple[str, ...]
@@ -26,6 +28,7 @@ class Sizing:
     max_position_size: Decimal
     cash_buffer: Decimal = CASH_BUFFER
     min_trade_share: Decimal = MIN_TRADE_SHARE
+    models: Mapping[str, int] = field(default_factory=dict)
 
     def rules(self, *, profit: Decimal) -> SizingRules:
         """Return the rules with the strategy's profit so far added to its capital (account currency)."""
@@ -45,18 +48,30 @@ class Sizing:
             "max_position_size": f"{self.max_position_size:f}",
             "cash_buffer": f"{self.cash_buffer:f}",
             "min_trade_share": f"{self.min_trade_share:f}",
+            "models": dict(self.models),
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Self:
         """Read the stored form."""
-        numbers = {name: Decimal(value) for name, value in stored.items() if name != "symbols"}
-        return cls(symbols=tuple(stored["symbols"]), **numbers)
+        numbers = {name: Decimal(value) for name, value in stored.items() if name not in ("symbols", "models")}
+        return cls(symbols=tuple(stored["symbols"]), models=stored.get("models", {}), **numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPin:
+    """A version of a model that a replay is held to; the digest of its file says what it is, in any database."""
+
+    version_id: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayParameters:
-    """What a replay is asked to do; `capital` in account currency for all strategies, `max_position_size` in shares."""
+    """What a replay is asked to do; `capital` in account currency for all strategies, `max_position_size` in shares.
+
+    `models` are the versions it scores with, by strategy: never what is active on the desk.
+    """
 
     start: date
     end: date
@@ -65,6 +80,7 @@ class ReplayParameters:
     capital: Decimal
     max_position_size: Decimal
     dry_run: bool = False
+    models: Mapping[str, ModelPin] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that is stored and hashed."""
@@ -76,6 +92,7 @@ class ReplayParameters:
             "capital": f"{self.capital.normalize():f}",
             "max_position_size": f"{self.max_position_size.normalize():f}",
             "dry_run": self.dry_run,
+            "models": {name: pin.sha256 for name, pin in sorted(self.models.items())},
         }
 
 

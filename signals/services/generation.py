@@ -222,7 +222,7 @@ def _store(
     )
     if created:
         Signal.objects.bulk_create(
-            Signal(signal_set=signal_set, feature_date=feature_dates.get(row["symbol"]), **_columns(row, instruments))
+            Signal(signal_set=signal_set, feature_date=feature_dates.get(row["symbol"]), **columns_of(row, instruments))
             for row in rows_of(outcome)
         )
     return signal_set, created
@@ -235,11 +235,14 @@ def rows_of(outcome: Outcome) -> list[dict[str, object]]:
         {"symbol": symbol, "score": value, "rank": rank, "target_weight": outcome.weights.get(symbol, ZERO)}
         for rank, (symbol, value) in enumerate(ranked, start=1)
     ]
-    excluded = outcome.admitted.excluded.items()
-    return [*scored, *({"symbol": symbol, "excluded_reason": str(reason)} for symbol, reason in excluded)]
+    excluded: list[dict[str, object]] = [
+        {"symbol": symbol, "excluded_reason": str(reason)} for symbol, reason in outcome.admitted.excluded.items()
+    ]
+    return scored + excluded
 
 
-def _columns(row: dict[str, object], instruments: Mapping[str, int]) -> dict[str, object]:
+def columns_of(row: dict[str, object], instruments: Mapping[str, int]) -> dict[str, object]:
+    """Return a row of `rows_of` as columns of a model."""
     symbol = str(row["symbol"])
     return {"instrument_id": instruments[symbol], **{name: value for name, value in row.items() if name != "symbol"}}
 

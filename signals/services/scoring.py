@@ -10,7 +10,8 @@ import polars as pl
 from marketdata import calendar
 from marketdata.selectors import bars as bars_of
 from signals.errors import FeatureVersionError, FutureFeatureError, ModelMissingError, NotASessionError
-from signals.features import alpha158, feature_version
+from signals.feature_store import features_for
+from signals.features import feature_version
 from signals.strategies.base import SCORE_SCHEMA, CompositeStrategy, ModelStrategy, SignalStrategy
 
 PRICES = ("open", "high", "low", "close", "volume")
@@ -59,11 +60,10 @@ def _of_features(strategy: ModelStrategy, symbols: Sequence[str], as_of: date) -
     version = feature_version()
     if model.feature_version != version:
         raise FeatureVersionError(strategy.name, model.feature_version, version)
-    frame = (
-        alpha158(known_bars(symbols, as_of, strategy.lookback_sessions)).filter(pl.col("date") == as_of).sort("symbol")
-    )
+    rows = features_for(symbols=symbols, session=as_of)
+    frame = rows.frame
     _refuse_the_future(frame.select("symbol", "date"), as_of)
-    late = _newest_bars(sorted(set(symbols) - set(frame["symbol"])), as_of)
+    late = _newest_bars(sorted(rows.missing), as_of)
 
     def score() -> pl.DataFrame:
         scored = (
@@ -116,6 +116,6 @@ def rows_hash(frame: pl.DataFrame, columns: Sequence[str]) -> str:
     """Return the SHA-256 over symbols, dates and the bytes of float64 columns; null counts as NaN."""
     digest = hashlib.sha256("\n".join(frame["symbol"].to_list()).encode())
     digest.update(frame["date"].to_physical().to_numpy().tobytes())
-    for column in columns:
-        digest.update(frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy().tobytes())
+    values = frame.select(pl.col(name).cast(pl.Float64).fill_null(float("nan")) for name in columns)
+    digest.update(values.to_numpy().tobytes(order="F"))
     return digest.hexdigest()

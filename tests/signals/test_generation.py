@@ -13,14 +13,17 @@ from marketdata import calendar
 from marketdata.lake import BarLake, default_lake
 from marketdata.services.instruments import ensure_instruments
 from signals.errors import FutureFeatureError, NotASessionError, UnknownStrategyError, UnknownSymbolsError
+from signals.features import feature_version
 from signals.models import ExcludedReason, Signal, SignalSet
 from signals.selectors import excluded_symbols, latest_signal_set, signals, target_weights
 from signals.services.generation import admit, generate_signals
+from signals.services.model_sources import models_wanted, ready
 from signals.strategies.base import SCORE_SCHEMA, SignalStrategy
 from signals.strategies.momentum import Momentum, MomentumParameters
 from signals.strategies.registry import code_version, get_strategy, strategy_names
 from tests.factories import WALL_NOW
 from tests.signals.bars import random_walk
+from tests.signals.scoring_models import ranked_by_week
 
 SESSIONS = calendar.sessions_between(date(2011, 1, 3), date(2012, 3, 30))
 AS_OF = SESSIONS[280]
@@ -98,7 +101,7 @@ def test_unknown_symbols_days_without_a_session_and_strategies_are_refused() -> 
         generate(symbols=("AAA", "ZZZ", "NOPE"))
     with pytest.raises(NotASessionError, match="2012-02-20"):
         generate(as_of=date(2012, 2, 20))
-    with pytest.raises(UnknownStrategyError, match="known: mean_reversion, momentum"):
+    with pytest.raises(UnknownStrategyError, match="known: alpha_baseline, ensemble, mean_reversion, momentum"):
         get_strategy("magic")
     assert not SignalSet.objects.exists()
 
@@ -106,11 +109,14 @@ def test_unknown_symbols_days_without_a_session_and_strategies_are_refused() -> 
 @pytest.mark.usefixtures("lake")
 @pytest.mark.parametrize("name", strategy_names())
 def test_every_strategy_gives_valid_weights(name: str) -> None:
-    strategy = get_strategy(name)
+    strategy = ready(get_strategy(name), ranked_by_week)
     made = generate(strategy)
     weights = target_weights(made)
+    assert weights
     assert sum(abs(weight) for weight in weights.values()) <= 1
     assert made.parameters == dict(strategy.parameters)
+    assert (made.model_version_id is not None) == bool(models_wanted(strategy))
+    assert made.feature_version == (feature_version() if models_wanted(strategy) else "")
 
 
 def scores(*rows: tuple[str, float | None, date]) -> pl.DataFrame:

@@ -48,7 +48,7 @@ def test_no_cap_is_ever_passed(scores: dict[str, float], asked: PortfolioRules) 
 @given(SCORES, rules(), st.randoms())
 def test_the_order_of_the_rows_says_nothing(scores: dict[str, float], asked: PortfolioRules, chance: object) -> None:
     rows = list(scores.items())
-    chance.shuffle(rows)  # type: ignore[attr-defined]
+    chance.shuffle(rows)
     assert construct(rows, asked) == construct(scores.items(), asked)
 
 
@@ -120,4 +120,4 @@ def test_a_side_without_names_leaves_its_money_in_cash_and_the_net_cap_cuts_the_
 )
 def test_rules_that_nothing_can_follow_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        PortfolioRules(**({"top": 1} | changes))  # type: ignore[arg-type]
+        PortfolioRules(**({"top": 1} | changes))

@@ -21,7 +21,8 @@ def test_new_installation_may_trade() -> None:
     assert not is_engaged("global")
     assert breaker_status(account.scope, WALL_NOW).state == BreakerState.OPEN
     scheduled = Strategy.objects.filter(scheduled=True).values_list("name", "capital_share")
-    assert dict(scheduled) == {"mean_reversion": Decimal("0.5"), "momentum": Decimal("0.5")}
+    names = ("alpha_baseline", "ensemble", "mean_reversion", "momentum")
+    assert dict(scheduled) == dict.fromkeys(names, Decimal("0.25"))
     assert set(Strategy.objects.filter(scheduled=False).values_list("name", flat=True)) == {"manual", "EXTERNAL"}
 
 
@@ -37,3 +38,12 @@ def test_lost_kill_switch_of_a_used_database_stays_engaged() -> None:
     bootstrap(wall_now=WALL_NOW)
     assert not KillSwitchEvent.objects.exists()
     assert is_engaged("global")
+
+
+def test_strategy_that_is_new_to_an_installation_waits_for_a_share() -> None:
+    bootstrap(wall_now=WALL_NOW)
+    Strategy.objects.filter(name="ensemble").delete()
+    bootstrap(wall_now=WALL_NOW)
+    late = Strategy.objects.get(name="ensemble")
+    assert (late.scheduled, late.capital_share) == (False, 0)
+    assert sum(Strategy.objects.filter(scheduled=True).values_list("capital_share", flat=True)) == Decimal("0.75")

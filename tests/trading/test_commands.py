@@ -124,7 +124,7 @@ def test_clock_waits_for_the_others_then_enqueues(desk: Account) -> None:
     assert start is not None
     FeedProgress.objects.create(feed_name="main", processed_at=start)
     printed("run_clock", "--once")
-    assert scheduled() == ["run_daily", "run_daily"]
+    assert scheduled() == ["run_daily"] * 4
     assert Feed.objects.get(pk=desk.feed_id).paused_at is None
 
 

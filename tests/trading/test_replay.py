@@ -131,7 +131,10 @@ def test_name_listed_inside_the_range_is_traded_once_its_volume_is_known() -> No
     [
         ({"symbols": ("ZZZ",)}, "--symbols: got ZZZ, allowed: AAPL, FB, GOOG, IBM, MSFT"),
         ({"symbols": ()}, "--symbols: got none, allowed"),
-        ({"strategies": ("magic",)}, "--strategy: got magic, allowed: mean_reversion, momentum"),
+        (
+            {"strategies": ("magic",)},
+            "--strategy: got magic, allowed: alpha_baseline, ensemble, mean_reversion, momentum",
+        ),
         ({"capital": Decimal(0)}, "--capital: got 0, allowed: an amount above 0"),
         ({"capital": Decimal("NaN")}, "--capital: got NaN, allowed"),
         ({"max_position_size": Decimal(0)}, "--max-position-size: got 0, allowed: a number of shares from 1"),

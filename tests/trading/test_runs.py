@@ -162,6 +162,6 @@ def test_skipped_session_says_why_and_stays_skipped() -> None:
 def test_desk_trades_every_tradable_instrument_with_its_share(desk: Account) -> None:
     done = run_strategy(account=desk, strategy=strategy(), trading_date=date(2012, 1, 4), wall_now=WALL_NOW)
     assert done.sizing["symbols"] == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
-    assert Decimal(done.sizing["capital"]) == 50_000
+    assert Decimal(done.sizing["capital"]) == 25_000
     assert done.report == {}
     assert done.order_count == 0  # the feed has no prices yet, so there is nothing to size with

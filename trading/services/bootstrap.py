@@ -34,15 +34,20 @@ def prepare_installation(*, wall_now: datetime) -> None:
 
 
 def ensure_strategies() -> list[Strategy]:
-    """Make a strategy of each strategy file, scheduled with an equal share of the capital, and those of people."""
+    """Make a strategy of each strategy file, and those of people.
+
+    In a new installation each is scheduled with an equal share of the capital. A file that is new to an installation
+    waits for a person to give it a share: the others have all of it.
+    """
     names = strategy_names()
-    share = (Decimal(1) / max(len(names), 1)).quantize(Decimal("0.0001"))
+    new = not Strategy.objects.filter(name__in=names).exists()
+    share = (Decimal(1) / max(len(names), 1)).quantize(Decimal("0.0001")) if new else Decimal(0)
     made = [
         ensure_strategy(name=Strategy.MANUAL, description="orders of people and of programs"),
         ensure_strategy(name=Strategy.EXTERNAL, description="what belongs to nobody here"),
     ]
     return made + [
-        ensure_strategy(name=name, description="strategy file of this name", scheduled=True, capital_share=share)
+        ensure_strategy(name=name, description="strategy file of this name", scheduled=new, capital_share=share)
         for name in names
     ]
 

@@ -27,7 +27,8 @@ from marketdata.models import Instrument
 from marketdata.providers.replay import ReplayProvider
 from marketdata.selectors import coverage
 from marketdata.services.feeds import create_manual_feed, set_market_time
-from signals.strategies.registry import code_version, get_strategy, strategy_names
+from signals.services.model_sources import models_wanted
+from signals.strategies.registry import code_of, get_strategy, strategy_names
 from trading import selectors
 from trading.errors import ReplayParameterError
 from trading.models import ReplayRun, Run
@@ -76,6 +77,7 @@ class Replay:
             symbols=self.parameters.symbols,
             capital=self.parameters.capital / len(self.strategies),
             max_position_size=self.parameters.max_position_size,
+            models={name: pin.version_id for name, pin in self.parameters.models.items()},
         )
 
 
@@ -94,6 +96,7 @@ def replay_range(
     :raises RunFailedError: a run failed; the replay is stored as it stands and goes on there when started again
     """
     sessions = sessions_of(parameters)
+    _require_models(parameters)
     strategies = [ensure_strategy(name=name) for name in parameters.strategies]
     with _claimed(parameters, wall_clock(), fresh=fresh) as row, _commits_without_waiting():
         provider = ReplayProvider(default_lake(), symbols=parameters.symbols)
@@ -152,9 +155,18 @@ def _require_names(parameters: ReplayParameters) -> None:
         )
 
 
+def _require_models(parameters: ReplayParameters) -> None:
+    wanted = {model for name in parameters.strategies for model in models_wanted(get_strategy(name))}
+    if missing := sorted(wanted - set(parameters.models)):
+        raise ReplayParameterError(
+            f"--strategy: got {' '.join(parameters.strategies)}, allowed: strategies whose models are given;"
+            f" none is for {', '.join(missing)}"
+        )
+
+
 def parameter_hash(parameters: ReplayParameters) -> str:
     """Return the SHA-256 of everything the result depends on: the parameters and the code of the strategies."""
-    versions = {name: code_version(type(get_strategy(name))) for name in parameters.strategies}
+    versions = {name: code_of(get_strategy(name)) for name in parameters.strategies}
     return hashlib.sha256(json.dumps([parameters.as_json(), versions], sort_keys=True).encode()).hexdigest()
 
 

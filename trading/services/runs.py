@@ -6,6 +6,7 @@ step, and orders cannot double: their ids and idempotency keys follow from the r
 
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,9 @@ from psycopg.types.json import Jsonb
 from execution.crashpoints import Point, crashpoint
 from execution.models import Account, Strategy
 from marketdata import calendar
+from signals.errors import ModelMissingError, SignalError
+from signals.registry import NoActiveModelError
+from signals.services.model_sources import active_pins
 from signals.strategies.base import period_start
 from signals.strategies.registry import get_strategy
 from trading.errors import (
@@ -159,10 +163,25 @@ def _find_or_create(
         if reason:
             fields |= {"sizing": {}, **_skipped(reason, wall_now)}
         else:
-            fields["sizing"] = (sizing or steps.desk_sizing(account, strategy)).as_json()
+            fields |= _sized(account, strategy, sizing, wall_now)
         run = _insert(key, fields)
     run.account, run.strategy = account, strategy
     return run
+
+
+def _sized(account: Account, strategy: Strategy, sizing: Sizing | None, wall_now: datetime) -> dict[str, Any]:
+    """Return what the run is started with, the versions of its models among it; without a model it is skipped."""
+    if sizing is not None:
+        return {"sizing": sizing.as_json()}
+    try:
+        models = active_pins([strategy.name])
+    except (NoActiveModelError, ModelMissingError) as missing:
+        log.warning("run_skipped", strategy=strategy.name, reason=str(missing))
+        return {"sizing": {}, **_skipped(str(missing), wall_now)}
+    except SignalError as unusable:
+        log.warning("model_not_pinned", strategy=strategy.name, reason=str(unusable))
+        models = {}  # the run begins, and its signals say why they cannot be made
+    return {"sizing": replace(steps.desk_sizing(account, strategy), models=models).as_json()}
 
 
 def _insert(key: dict[str, Any], fields: dict[str, Any]) -> Run:

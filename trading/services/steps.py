@@ -1,10 +1,11 @@
 """The steps of a run, each from what the steps before it have stored to what it stores itself."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 
@@ -13,14 +14,17 @@ from execution.services.orders import submit_orders
 from execution.states import OPEN
 from marketdata import calendar
 from marketdata import selectors as market
-from marketdata.freshness import check_freshness
+from marketdata.freshness import FreshnessMode, check_freshness
 from marketdata.models import Instrument
 from risk.types import OrderIntent, OrderType, Origin, Side, TimeInForce
+from signals.registry import standing
 from signals.selectors import outcomes
 from signals.services.generation import generate_signals
+from signals.services.model_sources import active_pins, pinned
+from signals.strategies.base import rules_of
 from signals.strategies.registry import get_strategy
 from trading import selectors
-from trading.errors import EmptyUniverseError, OrdersStillOpenError, StaleDataError
+from trading.errors import EmptyUniverseError, ModelWithdrawnError, OrdersStillOpenError, StaleDataError
 from trading.models import Run
 from trading.states import StepName
 from trading.targets import Outcome, Target, intents_for, plan_targets
@@ -62,18 +66,25 @@ def desk_sizing(account: Account, strategy: Strategy) -> Sizing:
 def check_bars(work: Work) -> dict[str, Any]:
     """Find the symbols with a bar of the as-of session (MD4); the others are named and left out.
 
-    :raises StaleDataError: there is none at all
+    :raises StaleDataError: fewer than `MIN_FRESH_PCT` per cent of them have one
     """
     as_of, symbols = work.run.as_of_date, work.sizing.symbols
     start = calendar.sessions_between(as_of - timedelta(days=2 * FRESHNESS_SESSIONS), as_of)[-FRESHNESS_SESSIONS]
     report = check_freshness(
         market.bars(symbols, start=start, end=as_of),
         timedelta(0),
+        cast(FreshnessMode, settings.FRESHNESS_MODE),
         now=calendar.session_close(as_of),
         expected=list(symbols),
+        min_fresh_pct=settings.MIN_FRESH_PCT,
     )
     if not report.fresh_symbols:
         raise StaleDataError(f"no symbol has a bar of {as_of.isoformat()}: {report.detail}")
+    if not report.fresh:
+        raise StaleDataError(
+            f"{len(report.fresh_symbols)} of {len(symbols)} symbols have a bar of {as_of.isoformat()}, "
+            f"at least {settings.MIN_FRESH_PCT} % must: {report.detail}"
+        )
     return {
         "as_of": as_of.isoformat(),
         "fresh": report.fresh_symbols,
@@ -83,19 +94,43 @@ def check_bars(work: Work) -> dict[str, Any]:
 
 
 def make_signals(work: Work) -> dict[str, Any]:
-    """Generate the strategy's signals on the fresh symbols as of the last close."""
+    """Generate the strategy's signals on the fresh symbols as of the last close, with the models the run began with.
+
+    :raises SignalError: a model is missing or cannot be used
+    """
+    symbols = work.outputs[StepName.FRESHNESS]["fresh"]
+    models = work.sizing.models or active_pins([work.run.strategy.name])
     signal_set = generate_signals(
         strategy=get_strategy(work.run.strategy.name),
-        symbols=work.outputs[StepName.FRESHNESS]["fresh"],
+        symbols=symbols,
         as_of=work.run.as_of_date,
         wall_now=work.watch.now(),
+        models=pinned(models),
+        present=present_weights(work, symbols),
     )
     weights, excluded = outcomes(signal_set)
     return {
         "signal_set": signal_set.pk,
         "as_of": signal_set.as_of_date.isoformat(),
+        "models": dict(models),
         "weights": {symbol: f"{weight:f}" for symbol, weight in weights.items()},
         "excluded": excluded,
+    }
+
+
+def present_weights(work: Work, symbols: Sequence[str]) -> dict[str, Decimal]:
+    """Return what a strategy with portfolio rules holds, as signed fractions of the capital it is sized with."""
+    if rules_of(get_strategy(work.run.strategy.name)) is None:
+        return {}
+    book = selectors.strategy_book(work.run.account, work.run.strategy, symbols)
+    rules = work.sizing.rules(profit=book.profit)
+    usable = rules.capital * (1 - rules.cash_buffer)
+    if usable <= 0:
+        return {}
+    return {
+        symbol: holding.quantity * holding.price / usable
+        for symbol, holding in sorted(book.holdings.items())
+        if holding.quantity and holding.price is not None
     }
 
 
@@ -121,7 +156,11 @@ def make_intents(work: Work) -> dict[str, Any]:
 
 
 def submit_batch(work: Work) -> dict[str, Any]:
-    """Put the intents before the gate, as one batch; denials are results, not failures."""
+    """Put the intents before the gate, as one batch; denials are results, not failures.
+
+    :raises ModelWithdrawnError: a model that the desk decided with was taken back since
+    """
+    _require_standing(work)
     as_of = work.outputs[StepName.SIGNALS].get("as_of")  # a run that was begun before this was kept has none
     told = None if as_of is None else date.fromisoformat(as_of)
     intents = [_intent(stored, told) for stored in work.outputs[StepName.INTENTS]["intents"]]
@@ -139,6 +178,16 @@ def submit_batch(work: Work) -> dict[str, Any]:
     ]
     denied = sum(1 for order in orders if order["denials"])
     return {"orders": orders, "accepted": len(orders) - denied, "denied": denied}
+
+
+def _require_standing(work: Work) -> None:
+    """A replay may use any version; what the desk trades stands on one that is, or was until now, the active one."""
+    if work.run.account.kind != Account.Kind.DESK:
+        return
+    used = work.outputs[StepName.SIGNALS].get("models", {})  # a run that was begun before this was kept has none
+    problems = [problem for problem in (standing(version) for version in used.values()) if problem]
+    if problems:
+        raise ModelWithdrawnError("; ".join(problems))
 
 
 def collect_fills(work: Work) -> dict[str, Any]:

@@ -22,20 +22,29 @@ from marketdata.clock import wall_now
 from marketdata.selectors import coverage
 from marketdata.services.sample import import_sample
 from risk.selectors import kill_switch_status
+from signals.errors import SignalError
+from signals.models import ModelVersion
+from signals.registry import UnknownModelError
 from signals.strategies.registry import strategy_names
+from signals.training.fit import MOST_SEED
 from trading.errors import ReplayParameterError, RunFailedError
 from trading.models import ReplayRun
 from trading.replay_report import Line, account_days, as_document, check_identity, result_lines
 from trading.services.bootstrap import prepare_installation
-from trading.services.replay import DayDone, replay_range
+from trading.services.replay import DayDone, replay_range, sessions_of
+from trading.services.replay_models import Training, prepare_models
 from trading.types import ReplayParameters
 
-DEFAULT_FROM = "2012-01-03"
+DEFAULT_FROM = "2011-01-03"
 DEFAULT_TO = "2013-03-01"
+DEFAULT_TRAIN_FROM = "2004-01-02"
+DEFAULT_TRAIN_TO = "2010-12-31"
+DEFAULT_SEED = 7
 QUIET_LOGGERS = ("trading", "signals", "execution", "risk", "marketdata")
 PLAIN_EVERY = 20
 PLAIN_WIDTH = 130
-COLUMNS = ["orders", "fills", "denied", "realised", "unrealised", "fees", "dividends", "return", "drawdown", "Sharpe"]
+COLUMNS = ["orders", "fills", "denied", "realised", "unrealised", "fees", "dividends"]
+FIGURES = ["return", "drawdown", "Sharpe", "turnover", "IC", "rank IC", "days"]
 MILLION = 1_000_000
 
 
@@ -44,8 +53,10 @@ class Command(BaseCommand):
 
     help = (
         "Trade through stored bars: decide on each close, trade at the next open, mark at its close, with the same "
-        "orders, risk checks and ledger as the desk. The same options again resume an interrupted run; a finished one "
-        "is run anew on an account of its own. Exit code 0 when every day completed and the books balance."
+        "orders, risk checks and ledger as the desk. Strategies that score with a model get one that is trained on "
+        "the sessions before the first one traded; it is registered as a candidate and is never used by the desk. "
+        "The same options again resume an interrupted run; a finished one is run anew on an account of its own. "
+        "Exit code 0 when every day completed and the books balance."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -58,6 +69,18 @@ class Command(BaseCommand):
         parser.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="default: PAPER_RUN_SYMBOLS")
         parser.add_argument("--capital", metavar="N", help="account currency; default: PAPER_RUN_CAPITAL")
         parser.add_argument("--max-position-size", metavar="N", help="shares; default: PAPER_RUN_MAX_POSITION_SIZE")
+        parser.add_argument(
+            "--train-from", default=DEFAULT_TRAIN_FROM, metavar="DATE", help="first session to train on (%(default)s)"
+        )
+        parser.add_argument(
+            "--train-to",
+            metavar="DATE",
+            help=f"last session to train on; default: {DEFAULT_TRAIN_TO}, or the one before --from if that is earlier",
+        )
+        parser.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="of the training (%(default)s)")
+        parser.add_argument(
+            "--model", type=int, nargs="+", default=[], metavar="ID", help="use stored model versions, train none"
+        )
         parser.add_argument("--dry-run", action="store_true", help="store what would be sent, send nothing")
         parser.add_argument("--fresh", action="store_true", help="do not go on with an interrupted run")
         parser.add_argument("--output", metavar="FILE", help="write days, orders and results as JSON")
@@ -73,8 +96,8 @@ class Command(BaseCommand):
                 logging.getLogger(name).setLevel(logging.WARNING)
         output = _output_path(options["output"])
         self._prepare()
-        parameters = _parameters(options)
         started = perf_counter_ns()
+        parameters = self._with_models(_parameters(options), options)
         row, timings = self._replay(parameters, fresh=options["fresh"])
         self._tell(row, parameters, timings, perf_counter_ns() - started, output)
 
@@ -88,6 +111,28 @@ class Command(BaseCommand):
             raise CommandError(
                 f"the kill switch is engaged ({engaged[0].reason}): nothing would be traded", returncode=3
             )
+
+    def _with_models(self, parameters: ReplayParameters, options: dict[str, Any]) -> ReplayParameters:
+        """Train what the strategies score with, and say what came of it."""
+        try:
+            sessions_of(parameters)
+            prepared = prepare_models(
+                parameters=parameters,
+                training=_training(parameters, options),
+                required=bool(options["strategy"]),
+                wall_now=wall_now(),
+            )
+        except ReplayParameterError as error:
+            raise CommandError(str(error), returncode=2) from error
+        except UnknownModelError as error:
+            raise CommandError(f"--model: {error}", returncode=2) from error
+        except SignalError as error:
+            raise CommandError(str(error)) from error
+        for version in prepared.versions.values():
+            self.stdout.write(_model_line(version))
+        for name, reason in prepared.left_out.items():
+            self.stdout.write(f"{name} is left out: {reason}")
+        return prepared.parameters
 
     def _replay(self, parameters: ReplayParameters, *, fresh: bool) -> tuple[ReplayRun, list[int]]:
         timings: list[int] = []
@@ -146,7 +191,8 @@ class Command(BaseCommand):
         days = account_days(row)
         lines = result_lines(row, parameters, days)
         identity = check_identity(row.account, days)
-        self.console.print(_table(lines, row))
+        for table in _tables(lines, row):
+            self.console.print(table)
         self.stdout.write(identity.sentence)
         self.stdout.write(_timing_line(timings, elapsed))
         if output is not None:
@@ -175,6 +221,32 @@ def _parameters(options: dict[str, Any]) -> ReplayParameters:
     )
 
 
+def _training(parameters: ReplayParameters, options: dict[str, Any]) -> Training:
+    asked = options["train_to"]
+    last = _date("--train-to", asked or DEFAULT_TRAIN_TO)
+    if asked and last >= parameters.start:
+        raise CommandError(f"--train-to: got {asked!r}, allowed: a date before --from {parameters.start}", returncode=2)
+    if not 0 <= options["seed"] <= MOST_SEED:
+        raise CommandError(
+            f"--seed: got {options['seed']}, allowed: a whole number from 0 to {MOST_SEED}", returncode=2
+        )
+    return Training(
+        first=_date("--train-from", options["train_from"]),
+        last=last,
+        seed=options["seed"],
+        chosen=tuple(dict.fromkeys(options["model"])),
+    )
+
+
+def _model_line(version: ModelVersion) -> str:
+    rank_ic = {split: version.metrics[split]["rank_ic"]["mean"] for split in ("valid", "test")}
+    told = ", ".join(f"{split} {'none' if value is None else f'{value:.4f}'}" for split, value in rank_ic.items())
+    return (
+        f"model {version} ({version.sha256[:12]}): {version.rounds} trees from {version.splits['train']['rows']} rows"
+        f" of {len(version.symbols)} symbols, {version.first_date} to {version.last_date}; rank IC {told}"
+    )
+
+
 def _date(name: str, text: str) -> date:
     try:
         return date.fromisoformat(text)
@@ -198,21 +270,41 @@ def _output_path(text: str | None) -> Path | None:
     return path
 
 
-def _table(lines: Sequence[Line], row: ReplayRun) -> Table:
-    table = Table(title=f"{row.account.name}, {row.start_date} to {row.end_date}")
-    table.add_column("")
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
+def _tables(lines: Sequence[Line], row: ReplayRun) -> list[Table]:
+    """Return what was traded, and how well."""
+    traded = Table(title=f"{row.account.name}, {row.start_date} to {row.end_date}")
+    judged = Table(
+        caption="turnover: bought and sold a session ÷ average equity · IC: scores against the return from the next"
+        " close to the one after, mean of the days"
+    )
+    for table, columns in ((traded, COLUMNS), (judged, FIGURES)):
+        table.add_column("", no_wrap=True)
+        for name in columns:
+            table.add_column(name, justify="right")
     for line in lines:
+        judged.add_row(line.name, *_figures(line))
+        if line.orders is None:
+            continue
         counts = ["" if count is None else str(count) for count in (line.orders, line.fills, line.denied)]
         money = [
             "" if amount is None else f"{amount:,.2f}"
             for amount in (line.realized, line.unrealized, line.fees, line.dividends)
         ]
-        numbers = line.performance
-        sharpe = "" if numbers.sharpe is None else f"{numbers.sharpe:.2f}"
-        table.add_row(line.name, *counts, *money, f"{numbers.total_return:.2%}", f"{numbers.max_drawdown:.2%}", sharpe)
-    return table
+        traded.add_row(line.name, *counts, *money)
+    return [traded, judged]
+
+
+def _figures(line: Line) -> list[str]:
+    numbers, skill = line.performance, line.skill
+    return [
+        f"{numbers.total_return:.2%}",
+        f"{numbers.max_drawdown:.2%}",
+        "" if numbers.sharpe is None else f"{numbers.sharpe:.2f}",
+        "" if line.turnover is None else f"{line.turnover:.2%}",
+        "" if skill.ic is None else f"{skill.ic:.4f}",
+        "" if skill.rank_ic is None else f"{skill.rank_ic:.4f}",
+        str(skill.days) if skill.days else "",
+    ]
 
 
 def _percentiles(timings: Sequence[int]) -> dict[str, int]:
