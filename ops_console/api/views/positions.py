@@ -80,7 +80,9 @@ class ClosePositionView(ApiView):
     @documented(
         "positions_close",
         "Close a position",
-        description="Places a reduce-only order for what is held and no open order closes yet.",
+        description="Places a reduce-only order for what is held and no open order closes yet. Open entries of the "
+        "name are left alone: cancel them, or flatten the symbol by the kill switch, which cancels, waits, closes and "
+        "verifies.",
         body=CLOSE_FIELDS,
         example={"strategy": "manual"},
         headers=[IDEMPOTENCY_KEY],

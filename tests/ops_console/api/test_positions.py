@@ -9,7 +9,8 @@ from rest_framework.test import APIClient
 
 from execution.models import Account, AccountDay, Order, Position, Strategy
 from marketdata.models import Instrument
-from tests.factories import MARKET_AT, make_instrument, make_quote, make_strategy
+from risk.types import OrderType
+from tests.factories import MARKET_AT, make_instrument, make_order, make_quote, make_strategy
 
 pytestmark = pytest.mark.django_db
 CLOSE = "/api/v1/positions/AAPL/close"
@@ -119,6 +120,24 @@ def test_the_same_close_again_is_the_same_order(account: Account, trader: APICli
     answers = [trader.post(CLOSE, {}, format="json", HTTP_IDEMPOTENCY_KEY="close-1") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 200]
     assert Order.objects.count() == 1
+
+
+def test_a_second_press_without_a_key_is_no_second_order(account: Account, trader: APIClient) -> None:
+    hold(account, "10")
+    first, second = (trader.post(CLOSE, {}, format="json") for _ in range(2))
+    assert (first.status_code, second.status_code, second.json()["code"]) == (201, 409, "POSITION_FLAT")
+    assert "open orders close the 10 AAPL already" in second.json()["detail"]
+    assert Order.objects.filter(reduce_only=True).count() == 1
+
+
+def test_an_entry_that_rests_is_left_alone(account: Account, trader: APIClient) -> None:
+    """Who closes a position does not say that nothing shall be bought any more: that is what flattening is for."""
+    hold(account, "10")
+    entry = make_order(account, order_type=OrderType.LIMIT, limit_price=Decimal(99), client_order_id="entry")
+    answer = trader.post(CLOSE, {}, format="json")
+    assert (answer.status_code, answer.json()["quantity"]) == (201, "10")
+    entry.refresh_from_db()
+    assert entry.status == "pending"
 
 
 def test_nothing_held_is_nothing_to_close(account: Account, trader: APIClient) -> None:
