@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
+from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any, Self
 
@@ -121,7 +122,9 @@ class Processes:
                 answers[number] = answer_of(future.result(), number, len(parts))
 
     def _start(self, shared: Any, workers: int) -> ProcessPoolExecutor:
-        self._pool = ProcessPoolExecutor(workers, _context(), initializer=_begin, initargs=(shared,))
+        self._pool = ProcessPoolExecutor(
+            workers, _context(), initializer=_begin, initargs=(bytes(ForkingPickler.dumps(shared)),)
+        )
         return self._pool
 
     def _end(self) -> None:
@@ -170,10 +173,10 @@ def _context() -> BaseContext:
     return context
 
 
-def _begin(shared: Any) -> None:
+def _begin(shared: bytes) -> None:
     global _shared
-    prepare_child()
-    _shared = shared
+    prepare_child()  # before it is read: what it is made of may be in modules that need that
+    _shared = ForkingPickler.loads(shared)
 
 
 def _attempt(work: Work[Part, Answer], part: Part) -> Done | Failed:
