@@ -99,8 +99,9 @@ def _statistics(chunk: pl.DataFrame, days: pl.DataFrame, lengths: Rows, rows: Ro
         "close": np.tile(days["close"].to_numpy(), count),
         "volume": np.tile(days["volume"].to_numpy(), count),
     }
-    for statistic in statistics(bars):
-        columns[statistic.name] = statistic.stacked(bars.rows)
+    with np.errstate(all="ignore"):  # what cannot be divided or compared becomes NaN, as in Qlib
+        for statistic in statistics(bars):
+            columns[statistic.name] = statistic.stacked(bars.rows)
     return pl.DataFrame(columns)
 
 

@@ -22,12 +22,19 @@ def usable_bars(bars: pl.DataFrame) -> pl.DataFrame:
     """
     _check_columns(bars)
     _check_order(bars)
-    missing_as_nan = [pl.col(name).cast(pl.Float64).fill_null(float("nan")) for name in VALUES if name in bars.columns]
-    frame = bars.select(*KEYS, *missing_as_nan)
-    if "vwap" not in frame.columns:
-        frame = frame.with_columns(vwap=(pl.col("high") + pl.col("low") + pl.col("close")) / 3)
+    values = {name: _value(bars[name]) for name in VALUES if name in bars.columns}
+    if "vwap" not in values:
+        # By numpy: Polars multiplies by the reciprocal of 3, but divides in a frame of one row.
+        whole = values["high"] + values["low"] + values["close"]
+        values["vwap"] = pl.Series("vwap", whole.to_numpy() / 3.0)
+    # Of series, not by expressions: a column that repeats one value would be divided by in that other way, too.
+    frame = pl.DataFrame([*(bars[name] for name in KEYS), *(values[name] for name in VALUES)])
     _check_finite(frame)
     return frame
+
+
+def _value(column: pl.Series) -> pl.Series:
+    return column.cast(pl.Float64).fill_null(float("nan"))
 
 
 def _check_columns(bars: pl.DataFrame) -> None:

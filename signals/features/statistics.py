@@ -65,26 +65,25 @@ class Bars:
 
 
 def statistics(bars: Bars) -> Iterator[Statistic]:
-    """Give each statistic for each window."""
+    """Give each statistic for each window; numpy's warnings of divisions by zero are the caller's to silence."""
     close, volume = bars["close"], bars["volume"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        prices = bars.moments(close)
-        yield Statistic("close_before", {window: _before(close, window) for window in WINDOWS}, bars.all)
-        yield from _level("", prices)
-        yield from _regression(close, prices)
-        yield from _extremes(bars)
-        by_share = quantiles(close, prices.counts, bars.rows, (0.8, 0.2))
-        yield Statistic("quantile_80", by_share[0.8], prices.counts)
-        yield Statistic("quantile_20", by_share[0.2], prices.counts)
-        yield Statistic("rank", rank(close, prices.counts), prices.counts)
-        yield _correlation(bars, "correlation", close, np.log(volume + 1.0), prices)
-        ratio, volume_ratio = close / _before(close, 1), volume / _before(volume, 1)
-        yield _correlation(bars, "correlation_of_changes", ratio, np.log(volume_ratio + 1.0), bars.moments(ratio))
-        yield from _moves(bars, "", close)
-        yield from _moves(bars, "volume_", volume)
-        yield from _shares(bars)
-        yield from _level("volume_", bars.moments(volume))
-        yield from _level("weighted_", bars.moments(np.abs(ratio - 1.0) * volume))
+    prices = bars.moments(close)
+    yield Statistic("close_before", {window: _before(close, window) for window in WINDOWS}, bars.all)
+    yield from _level("", prices)
+    yield from _regression(close, prices)
+    yield from _extremes(bars)
+    by_share = quantiles(close, prices.counts, bars.rows, (0.8, 0.2))
+    yield Statistic("quantile_80", by_share[0.8], prices.counts)
+    yield Statistic("quantile_20", by_share[0.2], prices.counts)
+    yield Statistic("rank", rank(close, prices.counts), prices.counts)
+    yield _correlation(bars, "correlation", close, np.log(volume + 1.0), prices)
+    ratio, volume_ratio = close / _before(close, 1), volume / _before(volume, 1)
+    yield _correlation(bars, "correlation_of_changes", ratio, np.log(volume_ratio + 1.0), bars.moments(ratio))
+    yield from _moves(bars, "", close)
+    yield from _moves(bars, "volume_", volume)
+    yield from _shares(bars)
+    yield from _level("volume_", bars.moments(volume))
+    yield from _level("weighted_", bars.moments(np.abs(ratio - 1.0) * volume))
 
 
 def _padded(column: Column, places: Rows, length: int) -> Column:

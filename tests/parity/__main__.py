@@ -18,7 +18,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from signals.features import FEATURES, alpha158
+from signals.features import FEATURES
 from tests.parity import reference, universes
 from tests.parity.compare import Verdict, bound, compare, merged
 
@@ -39,7 +39,7 @@ def main() -> int:
     started = perf_counter()
     theirs, made_by = qlib_values(options.qlib, bars)
     seconds = perf_counter() - started
-    verdicts = [compare(name, frame, alpha158(frame), theirs[name]) for name, frame in bars.items()]
+    verdicts = [compare(name, frame, theirs[name]) for name, frame in bars.items()]
     show(merged(verdicts), console)
     rows = sum(frame.height for frame in bars.values())
     console.print(f"{len(bars)} universes, {rows} rows, {rows * len(FEATURES)} cells; {made_by} took {seconds:.1f} s")
@@ -71,7 +71,9 @@ def qlib_values(python: Path, bars: Mapping[str, pl.DataFrame]) -> tuple[dict[st
             [python, SCRIPT, folder], check=True, text=True, stdout=subprocess.PIPE, env=environment, timeout=600
         )
         found = {universe: pl.read_parquet(folder / f"{universe}.values.parquet") for universe in bars}
-    return {name: frame.cast({"date": pl.Date}) for name, frame in found.items()}, answer.stdout.strip()
+    # pandas writes NaN as null
+    typed = {name: frame.cast({"date": pl.Date}).fill_null(float("nan")) for name, frame in found.items()}
+    return typed, answer.stdout.strip()
 
 
 def show(verdicts: Mapping[str, Verdict], console: Console) -> None:

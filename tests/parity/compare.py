@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from signals.features import FEATURES
+from signals.features import FEATURES, alpha158
 from tests.parity.exact import FAMILIES, exact
 
 BOUND, BOUND_RSQR = 1e-9, 1e-8
@@ -38,26 +38,37 @@ class Verdict:
         return not self.wrong and self.rounded <= MOST_ROUNDED * self.cells
 
 
-def compare(universe: str, bars: pl.DataFrame, ours: pl.DataFrame, theirs: pl.DataFrame) -> dict[str, Verdict]:
-    """Judge each feature of one universe."""
-    assert ours.select("symbol", "date").equals(theirs.select("symbol", "date")), f"{universe}: other rows"
-    firsts = dict(bars.with_row_index().group_by("symbol").agg(pl.col("index").min()).rows())
-    found = {}
-    for feature in FEATURES:
-        mine, other = ours[feature].to_numpy(), theirs[feature].to_numpy()
-        difference = differences(mine, other)
-        beyond = np.flatnonzero(difference > bound(feature))
-        verdict = found[feature] = Verdict(cells=len(mine))
-        for row in beyond.tolist():
-            symbol, day = bars["symbol"][row], bars["date"][row]
-            if _is_rounding(feature, bars[firsts[symbol] : row + 1], mine[row]):
-                verdict.rounded += 1
-            else:
-                verdict.wrong.append(f"{universe} {symbol} {day}: ours {mine[row]!r}, Qlib's {other[row]!r}")
-        difference[beyond] = 0.0
-        row = int(difference.argmax())
-        verdict.worst, verdict.where = float(difference[row]), f"{universe} {bars['symbol'][row]} {bars['date'][row]}"
-    return found
+def compare(universe: str, bars: pl.DataFrame, theirs: pl.DataFrame) -> dict[str, Verdict]:
+    """Judge each feature of one universe, in the rows that Qlib's values are given for."""
+    keys = ["symbol", "date"]
+    places = theirs.select(keys).join(bars.select(keys).with_row_index(), on=keys, how="left", maintain_order="left")
+    rows = places["index"].to_numpy()
+    ours = alpha158(bars)[rows]
+    assert ours.select(keys).equals(theirs.select(keys)), f"{universe}: other rows"
+    return {feature: _judged(universe, feature, bars, rows, ours[feature], theirs[feature]) for feature in FEATURES}
+
+
+def _judged(
+    universe: str, feature: str, bars: pl.DataFrame, rows: np.ndarray, ours: pl.Series, theirs: pl.Series
+) -> Verdict:
+    mine, other = ours.to_numpy(), theirs.to_numpy()
+    difference = differences(mine, other)
+    verdict = Verdict(cells=len(mine))
+    beyond = np.flatnonzero(difference > bound(feature))
+    for place in beyond.tolist():
+        if _is_rounding(feature, bars[: int(rows[place]) + 1], mine[place]):
+            verdict.rounded += 1
+        else:
+            where = _named(universe, bars, rows[place])
+            verdict.wrong.append(f"{where}: ours {float(mine[place])}, Qlib's {float(other[place])}")
+    difference[beyond] = 0.0
+    place = int(difference.argmax())
+    verdict.worst, verdict.where = float(difference[place]), _named(universe, bars, rows[place])
+    return verdict
+
+
+def _named(universe: str, bars: pl.DataFrame, row: int) -> str:
+    return f"{universe} {bars['symbol'][int(row)]} {bars['date'][int(row)]}"
 
 
 def differences(mine: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -73,7 +84,8 @@ def _is_rounding(feature: str, history: pl.DataFrame, mine: float) -> bool:
     if match is None or match[1] not in FAMILIES:
         return False
     window = int(match[2])
-    truth = exact(match[1], window, history.tail(window + 1))
+    own = history.tail(window + 1).filter(pl.col("symbol") == history["symbol"][-1])
+    truth = exact(match[1], window, own)
     return bool(differences(np.array([mine]), np.array([truth]))[0] <= EXACT_BOUND)
 
 
