@@ -13,9 +13,12 @@ from tests.controls.evidence import (
     pytest_runtest_setup,
     pytest_sessionfinish,
 )
+from tests.covered import pytest_collection_modifyitems
 from tests.faults.proof_lines import pytest_terminal_summary
+from tests.flushing import flush_what_was_written
 
 __all__ = [
+    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_logreport",
     "pytest_runtest_setup",
@@ -91,3 +94,4 @@ prepare_environment()
 choose_examples()
 django.setup()
 separate_workers()
+flush_what_was_written()

@@ -12,6 +12,9 @@ from tests.faults.storm import number_from
 
 MOST = 100_000
 RecordProperty = Callable[[str, object], None]
+BUSY_MACHINE = 5
+"""How many times its bound a time may take where every change is looked at: a busy machine is no failure of the code,
+so only what hangs is one. `make soak` judges by the bound itself."""
 
 
 def trials(few: int, *, full: int) -> int:
@@ -21,18 +24,22 @@ def trials(few: int, *, full: int) -> int:
 
 @dataclass
 class Proof:
-    """What was tried so far; `measured` holds figures by name, seconds."""
+    """What was tried so far; `measured` holds figures by name, seconds, `over` how many were over their bound."""
 
     name: str
     n: int = 0
     failures: list[str] = field(default_factory=list)
     measured: dict[str, list[float]] = field(default_factory=dict)
+    over: dict[str, int] = field(default_factory=dict)
     more: str = ""
 
     def took(self, what: str, seconds: float, *, most: float) -> None:
-        """Note a time, which is a failure where it is longer than allowed."""
+        """Note a time, a failure where it is longer than allowed; the line at the end says what was over it."""
         self.measured.setdefault(what, []).append(seconds)
-        self.require(seconds <= most, f"{what}: {seconds:.3f} s, {most:g} s are allowed")
+        if seconds > most:
+            self.over[what] = self.over.get(what, 0) + 1
+        allowed = most if os.environ.get("SOAK_N") else BUSY_MACHINE * most
+        self.require(seconds <= allowed, f"{what}: {seconds:.3f} s, {most:g} s are allowed")
 
     def require(self, is_so: bool, otherwise: str) -> None:
         """Note a failure of the trial under way."""
@@ -45,7 +52,8 @@ class Proof:
         for what, seconds in self.measured.items():
             ordered = sorted(seconds)
             p99 = ordered[min(len(ordered) * 99 // 100, len(ordered) - 1)]
-            told.append(f"{what} median {ordered[len(ordered) // 2]:.3f} p99 {p99:.3f} max {ordered[-1]:.3f} s")
+            late = f", {self.over[what]} over the bound" if what in self.over else ""
+            told.append(f"{what} median {ordered[len(ordered) // 2]:.3f} p99 {p99:.3f} max {ordered[-1]:.3f} s{late}")
         return "; ".join(told)
 
 

@@ -31,6 +31,7 @@ from trading.supervisor import die_with_parent
 MORNING = datetime(2012, 6, 14, 15, 0, tzinfo=UTC)
 START_WITHIN = timedelta(minutes=5)
 ORDER_EVERY_SECONDS = 0.5
+PATIENT_WATCHDOG = "180"  # seconds
 PRICES = {"AAPL": "560.00", "IBM": "190.00", "MSFT": "29.00"}
 """What is offered for a share: a little below what it was traded at on that day."""
 SEED = """
@@ -72,7 +73,8 @@ class WholeDesk(Outpost):
             self.running["up"] = subprocess.Popen(
                 [sys.executable, str(REPOSITORY / "manage.py"), "up", "--port", str(self.port)],
                 cwd=REPOSITORY,
-                env=self.environment(),
+                # Whoever comes back is waited for longer than the dead man's switch would, on a machine that is busy.
+                env=self.environment() | {"DEAD_MAN_SECONDS": PATIENT_WATCHDOG},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
