@@ -84,6 +84,7 @@ def model(request: HttpRequest, model_id: int) -> HttpResponse:
         "parameters": sorted(found.parameters.items()),
         "events": list(ModelEvent.objects.filter(version=found).order_by("-id")[:MOST_EVENTS]),
         "requests": _waiting(version=found),
+        "earlier": before(found) if found.status == ModelStatus.ACTIVE else None,
         "may_activate": ModelStatus.ACTIVE in allowed,
         "may_shadow": ModelStatus.SHADOW in allowed,
         "may_retire": ModelStatus.RETIRED in allowed,

@@ -80,14 +80,22 @@ class LiveModels:
     def _look(self, strategy: str, place: _Place) -> None:
         mark = _mark(strategy)
         place.looked_at = monotonic()
+        if mark is None:
+            place.model, place.mark = None, None
         if mark is None or mark == place.mark:
-            if mark is None:
-                place.model, place.mark = None, None
-            place.failed_mark, place.failure = None, ""
+            self._end_failure(strategy, place)
             return
         if mark == place.failed_mark and monotonic() < place.retry_at:
             return
         self._load(strategy, place, mark)
+
+    def _end_failure(self, strategy: str, place: _Place) -> None:
+        """What could not be loaded is not wanted any more: what this process uses is what is active."""
+        if place.failed_mark is None:
+            return
+        place.failed_mark, place.failure = None, ""
+        used = place.model and place.model.version_id
+        model_loaded.send_robust(LiveModels, version_id=used, strategy=strategy)
 
     def _load(self, strategy: str, place: _Place, mark: tuple[int, str]) -> None:
         try:
