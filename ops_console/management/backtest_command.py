@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from marketdata.clock import wall_now
+from ops_console.backtest_words import BY_NAME, written
 from ops_console.management.backtest_options import REFUSED_OPTION, output_path, parameters_of
 from ops_console.management.operator_command import DONE, REFUSED, OperatorCommand, one_line, operating_system_user
 from signals.backtest.files import read_table
@@ -29,25 +30,11 @@ from trading.services.backtests import ask_backtest
 
 CANCELED = 130
 QUIET_LOGGERS = ("signals", "marketdata", "trading")
-FIGURES = (
-    ("total_return", "return", "{:+.2%}"),
-    ("annual_return", "return a year", "{:+.2%}"),
-    ("annual_volatility", "volatility a year", "{:.2%}"),
-    ("sharpe", "Sharpe ratio", "{:.2f}"),
-    ("sortino", "Sortino ratio", "{:.2f}"),
-    ("max_drawdown", "largest drawdown", "{:.2%}"),
-    ("longest_drawdown", "longest drawdown, sessions", "{:.0f}"),
-    ("rank_ic", "rank IC", "{:.4f}"),
-    ("turnover", "turnover a year", "{:.2f}"),
-    ("gross_exposure", "gross exposure", "{:.2%}"),
-    ("net_exposure", "net exposure", "{:+.2%}"),
-    ("orders", "orders", "{:.0f}"),
-    ("cost_total", "costs", "{:,.2f}"),
-    ("final_equity", "final equity", "{:,.2f}"),
-    ("benchmark_return", "buy and hold: return", "{:+.2%}"),
-    ("benchmark_sharpe", "buy and hold: Sharpe ratio", "{:.2f}"),
-    ("benchmark_drawdown", "buy and hold: largest drawdown", "{:.2%}"),
-)
+SHOWN = (
+    "total_return", "annual_return", "annual_volatility", "sharpe", "sortino", "max_drawdown", "longest_drawdown",
+    "rank_ic", "turnover", "gross_exposure", "net_exposure", "orders", "cost_total", "final_equity",
+    "benchmark_return", "benchmark_sharpe", "benchmark_drawdown",
+)  # fmt: skip
 
 
 class BacktestCommand(OperatorCommand):
@@ -154,9 +141,9 @@ def _table(row: Backtest) -> Table:
     table.add_column()
     table.add_column(justify="right")
     metrics = row.metrics or {}
-    for name, title, form in FIGURES:
-        value = metrics.get(name)
-        table.add_row(title, "—" if value is None else form.format(value))
+    for name in SHOWN:
+        figure = BY_NAME[name]
+        table.add_row(figure.title, written(metrics.get(name), figure.form))
     return table
 
 

@@ -1,6 +1,5 @@
 """The options that `backtest` and `walk_forward` share, and what they are as parameters."""
 
-import json
 from argparse import ArgumentParser
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from marketdata.selectors import coverage
+from ops_console.backtest_words import assigned, ranges
 
 REFUSED_OPTION = 2
 YEARS_BACK = 5
@@ -72,18 +72,19 @@ def add_plan(parser: ArgumentParser) -> None:
 def parameters_of(options: dict[str, Any], *, kind: str) -> dict[str, Any]:
     """Return the parameters a person has given; what was left out has its default elsewhere.
 
-    :raises CommandError: an option cannot be read, or there are no bars to choose a range from
+    :raises BadParameter: an option cannot be read
+    :raises CommandError: there are no bars to choose a range from
     """
     start, end = _range(options["start"], options["end"])
     names = [name for name, _, _ in (*NUMBERS, *WHOLE)] + ["--symbols", "--fill", "--title"]
     found: dict[str, Any] = {"strategy": options["strategy"], "start": start, "end": end}
     if kind == "walk_forward":
         names += [name for name, _, _ in PLAN]
-        found |= {"expanding": options["expanding"], "model": _assigned("--model", options["model"])}
+        found |= {"expanding": options["expanding"], "model": assigned("--model", options["model"])}
     if kind != "backtest":
         names += ["--trials", "--objective"] if kind == "walk_forward" else ["--trials", "--objective", "--holdout"]
-        found["space"] = _space(options["space"])
-    found["settings"] = _assigned("--set", options["set"])
+        found["space"] = ranges("--space", options["space"])
+    found["settings"] = assigned("--set", options["set"])
     for name in names:
         key = name.removeprefix("--").replace("-", "_")
         if options.get(key) is not None:
@@ -117,39 +118,6 @@ def _range(start: str | None, end: str | None) -> tuple[str, str]:
             f"--to: got {last!r}, allowed: a date such as 2012-01-03", returncode=REFUSED_OPTION
         ) from None
     return start or back.isoformat(), last
-
-
-def _assigned(option: str, given: list[str]) -> dict[str, Any]:
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not name or not equals or not value:
-            raise CommandError(f"{option}: got {text!r}, allowed: NAME=VALUE", returncode=REFUSED_OPTION)
-        found[name] = _value(value)
-    return found
-
-
-def _space(given: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in ((text.partition("=")[0], text.partition("=")[2]) for text in given):
-        low, colon, high = value.partition(":")
-        if name and colon:
-            found[name] = {"low": _value(low), "high": _value(high)}
-        elif name and value:
-            found[name] = {"choices": [_value(each) for each in value.split(",")]}
-        else:
-            raise CommandError(
-                f"--space: got {name!r}, allowed: NAME=LOW:HIGH or NAME=a,b,c", returncode=REFUSED_OPTION
-            )
-    return found
-
-
-def _value(text: str) -> Any:
-    """Read a number, true or false, or a word."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _with_default(text: str, default: object) -> str:
