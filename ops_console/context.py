@@ -28,6 +28,7 @@ PAGES = (
     ("reconciliation", "Reconciliation"),
     ("alerts", "Alerts"),
     ("models", "Models"),
+    ("backtests", "Backtests"),
     ("jobs", "Jobs"),
 )
 MODES: dict[str, tuple[str, str]] = {
