@@ -7,7 +7,7 @@ import polars as pl
 from django.conf import settings
 
 from marketdata.adjustment import ACTION_SCHEMA, AdjustmentMode, adjust
-from marketdata.calendar import trading_seconds_between
+from marketdata.calendar import sessions_between, trading_seconds_between
 from marketdata.clock import wall_now
 from marketdata.errors import FeedMissingError, PriceUnavailableError
 from marketdata.lake import KEY_COLUMN, default_lake
@@ -128,6 +128,13 @@ def coverage(timeframe: str = Timeframe.DAY) -> pl.DataFrame:
     key = pl.col(KEY_COLUMN[Timeframe(timeframe)])
     grouped = default_lake().scan(timeframe).group_by("symbol")
     return grouped.agg(first=key.min(), last=key.max(), bars=pl.len()).sort("symbol").collect()
+
+
+def missing_sessions(symbol: str) -> list[date]:
+    """Return the sessions between a symbol's first and last daily bar that have none."""
+    days = default_lake().scan(Timeframe.DAY, symbols=[symbol]).select("date").collect()["date"]
+    have = set(days)
+    return [day for day in sessions_between(min(have), max(have)) if day not in have] if have else []
 
 
 def _quote(symbol: str, feed: Feed) -> Quote:

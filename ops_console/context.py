@@ -29,6 +29,8 @@ PAGES = (
     ("alerts", "Alerts"),
     ("models", "Models"),
     ("backtests", "Backtests"),
+    ("data", "Data"),
+    ("sql", "SQL"),
     ("jobs", "Jobs"),
 )
 MODES: dict[str, tuple[str, str]] = {

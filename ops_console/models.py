@@ -1,4 +1,4 @@
-"""What the console itself remembers: keys of programs that use the API, signatures that were used, tries to log in."""
+"""What the console itself remembers: keys of programs, signatures that were used, tries to log in, saved queries."""
 
 from django.conf import settings
 from django.db import models
@@ -9,6 +9,7 @@ from execution.models import Strategy
 from ops_console.scopes import Scope
 
 models.CharField.register_lookup(Length)
+models.TextField.register_lookup(Length)
 
 DIGEST_LENGTH = 64
 
@@ -79,3 +80,29 @@ class LoginTries(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} until {self.ends_at:%Y-%m-%d %H:%M:%S}"
+
+
+LONGEST_SAVED_QUERY = 20_000
+
+
+class SavedQuery(models.Model):
+    """A query that somebody keeps under a name. Everybody who may read may run it; only its owner changes it."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_queries")
+    name = models.CharField(max_length=80)
+    text = models.TextField(max_length=LONGEST_SAVED_QUERY)
+    created_at = models.DateTimeField(help_text="wall time")
+    updated_at = models.DateTimeField(help_text="wall time")
+
+    class Meta:
+        ordering = ("name", "owner")
+        verbose_name_plural = "saved queries"
+        constraints = (
+            models.UniqueConstraint(name="savedquery_name_unique", fields=["owner", "name"]),
+            models.CheckConstraint(name="savedquery_name_given", condition=~Q(name="")),
+            models.CheckConstraint(name="savedquery_text_given", condition=~Q(text="")),
+            models.CheckConstraint(name="savedquery_text_bounded", condition=Q(text__length__lte=LONGEST_SAVED_QUERY)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.owner_id}"

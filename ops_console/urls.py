@@ -9,6 +9,7 @@ from ops_console.views import (
     auth,
     backtest_replay,
     backtests,
+    data,
     jobs,
     kill_switch,
     models,
@@ -19,6 +20,7 @@ from ops_console.views import (
     risk,
     runs,
     slices,
+    sql,
 )
 
 urlpatterns = [
@@ -71,6 +73,12 @@ urlpatterns = [
     path("reconciliation/run", reconciliation.run_now, name="reconciliation-run"),
     path("reconciliation/breaks/<int:break_id>", reconciliation.decide, name="reconciliation-decide"),
     path("reconciliation/force", reconciliation.force, name="reconciliation-force"),
+    path("data/", data.data, name="data"),
+    path("data/import", data.import_bars, name="data-import"),
+    path("sql/", sql.sql, name="sql"),
+    path("sql/run", sql.run, name="sql-run"),
+    path("sql/save", sql.save, name="sql-save"),
+    path("sql/saved/<int:query_id>/delete", sql.delete, name="sql-delete"),
     path("alerts/", alerts.alerts, name="alerts"),
     path("alerts/<int:alert_id>/acknowledge", alerts.acknowledge, name="alert-acknowledge"),
     path("kill-switch/consequence", kill_switch.consequence, name="kill-switch-consequence"),

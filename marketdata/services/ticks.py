@@ -27,6 +27,11 @@ class TickDay:
     rows: int
     bytes: int
 
+    @property
+    def kilobytes(self) -> int:
+        """Return the size, rounded up."""
+        return -(-self.bytes // 1024)
+
 
 def tick_root() -> Path:
     """Return the directory of the ticks."""

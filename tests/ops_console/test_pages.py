@@ -27,6 +27,8 @@ PAGES = [
     "risk",
     "reconciliation",
     "alerts",
+    "data",
+    "sql",
     "jobs",
     "models",
     "admin:index",
