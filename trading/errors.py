@@ -88,9 +88,3 @@ class JobLostError(TradingError):
     """Somebody else holds the job now, or it is over: nothing more may be written."""
 
     code = "job_lost"
-
-
-class ModelWithdrawnError(TradingError):
-    """The model that a run has decided with may not add risk any more."""
-
-    code = "model_withdrawn"

@@ -14,7 +14,7 @@ from execution.services.orders import submit_orders
 from execution.states import OPEN
 from marketdata import calendar
 from marketdata import selectors as market
-from marketdata.freshness import FreshnessMode, check_freshness
+from marketdata.freshness import FreshnessMode, FreshnessReport, check_freshness
 from marketdata.models import Instrument
 from risk.types import OrderIntent, OrderType, Origin, Side, TimeInForce
 from signals.registry import standing
@@ -24,7 +24,7 @@ from signals.services.model_sources import active_pins, pinned
 from signals.strategies.base import rules_of
 from signals.strategies.registry import get_strategy
 from trading import selectors
-from trading.errors import EmptyUniverseError, ModelWithdrawnError, OrdersStillOpenError, StaleDataError
+from trading.errors import EmptyUniverseError, OrdersStillOpenError, StaleDataError
 from trading.models import Run
 from trading.states import StepName
 from trading.targets import Outcome, Target, intents_for, plan_targets
@@ -68,7 +68,21 @@ def check_bars(work: Work) -> dict[str, Any]:
 
     :raises StaleDataError: fewer than `MIN_FRESH_PCT` per cent of them have one
     """
-    as_of, symbols = work.run.as_of_date, work.sizing.symbols
+    as_of = work.run.as_of_date
+    report = fresh_symbols(work.sizing.symbols, as_of)
+    return {
+        "as_of": as_of.isoformat(),
+        "fresh": report.fresh_symbols,
+        "stale_seconds": report.stale_symbols,
+        "missing": report.missing_symbols,
+    }
+
+
+def fresh_symbols(symbols: Sequence[str], as_of: date) -> FreshnessReport:
+    """Return which of the symbols have a bar of the session.
+
+    :raises StaleDataError: fewer than `MIN_FRESH_PCT` per cent of them have one
+    """
     start = calendar.sessions_between(as_of - timedelta(days=2 * FRESHNESS_SESSIONS), as_of)[-FRESHNESS_SESSIONS]
     report = check_freshness(
         market.bars(symbols, start=start, end=as_of),
@@ -85,12 +99,7 @@ def check_bars(work: Work) -> dict[str, Any]:
             f"{len(report.fresh_symbols)} of {len(symbols)} symbols have a bar of {as_of.isoformat()}, "
             f"at least {settings.MIN_FRESH_PCT} % must: {report.detail}"
         )
-    return {
-        "as_of": as_of.isoformat(),
-        "fresh": report.fresh_symbols,
-        "stale_seconds": report.stale_symbols,
-        "missing": report.missing_symbols,
-    }
+    return report
 
 
 def make_signals(work: Work) -> dict[str, Any]:
@@ -156,14 +165,11 @@ def make_intents(work: Work) -> dict[str, Any]:
 
 
 def submit_batch(work: Work) -> dict[str, Any]:
-    """Put the intents before the gate, as one batch; denials are results, not failures.
-
-    :raises ModelWithdrawnError: a model that the desk decided with was taken back since
-    """
-    _require_standing(work)
+    """Put the intents before the gate, as one batch; denials are results, not failures."""
     as_of = work.outputs[StepName.SIGNALS].get("as_of")  # a run that was begun before this was kept has none
     told = None if as_of is None else date.fromisoformat(as_of)
-    intents = [_intent(stored, told) for stored in work.outputs[StepName.INTENTS]["intents"]]
+    refusal = _model_refusal(work)
+    intents = [_intent(stored, told, refusal) for stored in work.outputs[StepName.INTENTS]["intents"]]
     results = submit_orders(intents=intents, account=work.run.account, wall_now=work.watch.now())
     orders = [
         {
@@ -180,14 +186,15 @@ def submit_batch(work: Work) -> dict[str, Any]:
     return {"orders": orders, "accepted": len(orders) - denied, "denied": denied}
 
 
-def _require_standing(work: Work) -> None:
-    """A replay may use any version; what the desk trades stands on one that is, or was until now, the active one."""
+def _model_refusal(work: Work) -> str:
+    """Return why a model that the run decided with must not be traded on; empty when it may.
+
+    A replay may use any version; what the desk trades stands on one that is, or was until now, the active one.
+    """
     if work.run.account.kind != Account.Kind.DESK:
-        return
+        return ""
     used = work.outputs[StepName.SIGNALS].get("models", {})  # a run that was begun before this was kept has none
-    problems = [problem for problem in (standing(version) for version in used.values()) if problem]
-    if problems:
-        raise ModelWithdrawnError("; ".join(problems))
+    return "; ".join(problem for problem in (standing(version) for version in used.values()) if problem)
 
 
 def collect_fills(work: Work) -> dict[str, Any]:
@@ -277,7 +284,7 @@ def _intent_json(intent: OrderIntent) -> dict[str, Any]:
     }
 
 
-def _intent(stored: dict[str, Any], signals_as_of: date | None) -> OrderIntent:
+def _intent(stored: dict[str, Any], signals_as_of: date | None, model_refusal: str) -> OrderIntent:
     return OrderIntent(
         strategy=stored["strategy"],
         symbol=stored["symbol"],
@@ -290,4 +297,5 @@ def _intent(stored: dict[str, Any], signals_as_of: date | None) -> OrderIntent:
         origin=Origin.RUN,
         source_ref=stored["source_ref"],
         signals_as_of=signals_as_of,
+        model_refusal=model_refusal,
     )
