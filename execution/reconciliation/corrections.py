@@ -1,7 +1,7 @@
 """Take an execution back, or change its price: by orders of the book's own that were never sent, with who and why.
 
-The execution stays as it was told. What is taken back is traded in the other direction at its own price, so shares,
-cost and cash are as if it had never been; the order that it belonged to keeps its count.
+The execution stays as it was told. What is taken back is traded in the other direction at the price that it has by
+then, so shares, cost and cash are as if it had never been; the order that it belonged to keeps its count.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from decimal import Decimal
 from hashlib import sha256
 
 from django.db import transaction
+from django.db.models import Sum
 
 from execution.errors import NothingToCorrect
 from execution.models import Account, Correction, Fill, Order
@@ -63,11 +64,26 @@ def take_back(
     if done is not None:
         return done.order
     journal = Journal(market_at=account.feed.market_now(wall_now), wall_now=wall_now, account=account)
-    trade = Trade(key=key, side=OTHER[Side(fill.side)], quantity=quantity, price=fill.price)
+    trade = Trade(key=key, side=OTHER[Side(fill.side)], quantity=quantity, price=standing_price(fill)[0])
     order = correct(journal, fill.order, trade, corrects=fill, operator=operator, reason=reason)
     journal.save()
     account.save(update_fields=["cash"])
     return order
+
+
+def standing_price(fill: Fill) -> tuple[Decimal, int]:
+    """Return the price that an execution has in the book by now, and how often it was changed."""
+    changes = Correction.objects.filter(corrects=fill, key__startswith="price:", key__endswith=":in").order_by("pk")
+    prices = [price for price in changes.values_list("order__average_fill_price", flat=True) if price is not None]
+    return (prices[-1] if prices else fill.price), len(prices)
+
+
+def taken_back_of(fill: Fill) -> Decimal:
+    """Return the shares of an execution that were taken back."""
+    gone: Decimal | None = Correction.objects.filter(corrects=fill, key__startswith="bust:").aggregate(
+        shares=Sum("order__quantity")
+    )["shares"]
+    return gone or ZERO
 
 
 def correct(

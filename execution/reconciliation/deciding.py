@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q, Sum
 
 from execution.brokers.base import Broker
-from execution.errors import BreakNotOpen, OrderUnstorable
+from execution.errors import BreakNotOpen, NothingToCorrect, OrderUnstorable
 from execution.ledger import rounded
 from execution.models import Account, Break, CashEntry, Fill, OrderEvent
 from execution.reconciliation import breaks
@@ -18,6 +18,7 @@ from execution.reconciliation.cash import cash_difference
 from execution.reconciliation.compare import is_known
 from execution.reconciliation.corrections import take_back
 from execution.reconciliation.inference import infer_fill
+from execution.reconciliation.prices import change_price
 from execution.reconciliation.strangers import adopt_position
 from execution.services import successors
 from execution.services.journal import Journal
@@ -182,6 +183,28 @@ def _take_back_of(fill_id: int, account: Account, shares: Decimal, already: Deci
     )
 
 
+def _change_price(row: Break, account: Account, broker: Broker, by: By) -> Booking | None:
+    """Trade an execution again at the price that the venue has given it since, as long as its order is there."""
+    if broker.order(str(row.repair["broker_order_id"])) is None:
+        return None
+
+    def book() -> bool:
+        try:
+            change_price(
+                account_id=account.pk,
+                fill_id=int(row.repair["fill"]),
+                price=Decimal(str(row.repair["price"])),
+                operator=by.operator,
+                reason=by.reason,
+                wall_now=by.wall_now,
+            )
+        except NothingToCorrect:
+            return False
+        return True
+
+    return book
+
+
 def _enter_cash(row: Break, account: Account, broker: Broker, by: By) -> Booking | None:
     """Enter what the broker's cash has and the book lacks; it counts as no transfer, so it is a result."""
     amount = rounded(Decimal(str(row.repair["amount"])))
@@ -242,6 +265,7 @@ REPAIRS: dict[str, Callable[[Break, Account, Broker, By], Booking | None]] = {
     "adopt_position": _adopt,
     "infer": _infer,
     "take_back": _take_back,
+    "change_price": _change_price,
     "adjust_cash": _enter_cash,
     "end_order": _end_order,
 }

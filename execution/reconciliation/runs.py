@@ -14,6 +14,7 @@ from execution.reconciliation.cash import book_activities, opened_at
 from execution.reconciliation.confirming import UNDECIDED, Findings, confirm
 from execution.reconciliation.forced import ALERT as FORCED_ALERT
 from execution.reconciliation.locking import one_at_a_time
+from execution.reconciliation.prices import price_sightings
 from execution.reconciliation.strangers import adopt_order, adopts
 from execution.services.reports import apply_reports
 from risk.services.alerts import raise_alert, resolve_alert
@@ -143,7 +144,9 @@ def _orders(
         for ours, theirs in seen.differing()
         if (asked := _now(broker, ours, theirs)) is not None
     ]
-    return fills + [compare.order_sighting(ours) for ours in seen.unknown]
+    differing = {ours.pk for ours, _theirs in seen.differing()}
+    prices = price_sightings(account, [ours for ours, _theirs in seen.pairs if ours.pk not in differing])
+    return fills + prices + [compare.order_sighting(ours) for ours in seen.unknown]
 
 
 def _now(broker: Broker, ours: compare.Known, theirs: BrokerOrder) -> BrokerOrder | None:

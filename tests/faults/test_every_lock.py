@@ -30,7 +30,7 @@ from execution.models import (
 )
 from execution.models.broker import BrokerLink
 from execution.models.reconciliation import Break, ReconciliationRun
-from execution.reconciliation import breaks, cash, corrections, forced, strangers
+from execution.reconciliation import breaks, cash, corrections, forced, prices, strangers
 from execution.reconciliation.arithmetic import Difference
 from execution.reconciliation.deciding import accept as accept_break
 from execution.reconciliation.deciding import repair
@@ -164,6 +164,15 @@ def two_corrections() -> Calls:
     fill = Fill.objects.get()
     busted = {"account_id": account.pk, "fill_id": fill.pk, "quantity": D(10), "reason": REASON, "wall_now": WALL_NOW}
     return both(corrections.take_back, busted | {"operator": "ann"}, busted | {"operator": "bob"})
+
+
+def two_prices() -> Calls:
+    """Give the same execution its new price, two people at once."""
+    account, broker = desk()
+    filled_order(account, broker)
+    told = {"account_id": account.pk, "fill_id": Fill.objects.get().pk, "price": D(99)}
+    by = {"reason": REASON, "wall_now": WALL_NOW}
+    return both(prices.change_price, told | by | {"operator": "ann"}, told | by | {"operator": "bob"})
 
 
 def two_repairs_of_the_cash() -> Calls:
@@ -323,6 +332,7 @@ RACES = {
     "who answers first": Race(two_first_answers, (BrokerLink, "save"), errors, ["WrongAccount"], [], no_rows_locked),
     "a bust": Race(two_corrections, (corrections, "correct"), errors, [], [SECOND_LINE], no_rows_locked),
     "a repair": Race(two_repairs_of_the_cash, (CASH, "create"), cash_entered, 1, 2, no_rows_locked),
+    "a price": Race(two_prices, (prices, "correct"), errors, [], [SECOND_LINE], no_rows_locked),
     "an approval": Race(two_approvals, (ForcedCompletion, "save"), errors, [NOT_PENDING], [], no_rows_locked),
     "a request": Race(two_requests, (FORCES, "create"), errors, ["ForceRefused"], [SECOND_LINE], no_rows_locked),
     "a strange order": Race(two_adopters, (strangers, "enter_order"), errors, [], [SECOND_LINE], no_rows_locked),
