@@ -12,6 +12,7 @@ from trading.services.data_duty import ask_for_features, ask_for_tick_keeping
 from trading.services.portfolio_duty import ask_for_portfolio_look
 from trading.services.reconciling import ask_for_reconciliation
 from trading.services.risk_watch import watch_desk
+from trading.services.shadow_duty import ask_for_shadows
 from trading.services.slicing import ask_for_slices
 
 
@@ -32,4 +33,5 @@ DUTIES: tuple[Duty, ...] = (
     Duty("features", timedelta(seconds=5), ask_for_features),
     Duty("ticks", timedelta(hours=6), ask_for_tick_keeping),
     Duty("slices", timedelta(milliseconds=200), ask_for_slices),
+    Duty("shadows", timedelta(seconds=10), ask_for_shadows),
 )

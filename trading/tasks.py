@@ -32,6 +32,8 @@ from trading.services.portfolio_watch import look_at_portfolio
 from trading.services.runs import finish_run as finish
 from trading.services.runs import run_strategy, skip_run
 from trading.services.session_bars import import_session_bars
+from trading.services.shadow_runs import score_version as score_shadow_version
+from trading.services.shadow_runs import settle_results
 from trading.states import RunState
 from trading.work_queue import ENTRANCE
 
@@ -118,6 +120,20 @@ def finish_run(run_id: int) -> str:
     return str(run.state)
 
 
+def score_version(account_id: int, version_id: int, trading_date: str) -> str:
+    """Ask a version in the shadow what the run of a session was asked."""
+    day = date.fromisoformat(trading_date)
+    made = score_shadow_version(account=_account(account_id), version_id=version_id, day=day, wall_now=wall_now())
+    return str(made)
+
+
+def settle_shadow_results(account_id: int, strategy: str, until: str) -> str:
+    """Store what a strategy's versions would have brought in the sessions up to a date."""
+    last = date.fromisoformat(until)
+    made = settle_results(account=_account(account_id), strategy=strategy, until=last, wall_now=wall_now())
+    return f"{made} results"
+
+
 def watch_portfolio(account_id: int) -> str:
     """Measure the portfolio, and how alike names moved."""
     found = look_at_portfolio(account=_account(account_id), wall_now=wall_now())
@@ -162,6 +178,8 @@ TASKS: dict[str, Callable[..., object]] = {
         read_assets,
         send_slices,
         watch_portfolio,
+        score_version,
+        settle_shadow_results,
         reconcile,
         keep_ticks,
         precompute_features,

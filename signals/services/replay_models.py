@@ -12,7 +12,7 @@ from signals.features import FEATURES, LOOKBACK, alpha158, feature_version
 from signals.models import ModelVersion
 from signals.progress import Progress
 from signals.registry import store
-from signals.training import train
+from signals.training import TrainedModel, train
 
 MADE_BY = "paper_run"
 ONE_THREAD = 1
@@ -29,12 +29,23 @@ def trained_for_replay(
     now: datetime,
     on_progress: Progress | None = None,
 ) -> ModelVersion:
-    """Train on the sessions from `first` to `last` and register a candidate; the same training again is the same one.
+    """Register what `train_on_past` makes as a candidate; the same training again is the same version.
+
+    :raises DatasetError, TrainingError: the bars do not suffice
+    :raises ArtefactError, SigningKeyError: the file cannot be stored
+    """
+    trained = train_on_past(symbols=symbols, first=first, last=last, seed=seed, on_progress=on_progress)
+    return store(strategy=strategy, trained=trained, created_by=MADE_BY, now=now)
+
+
+def train_on_past(
+    *, symbols: Sequence[str], first: date, last: date, seed: int, on_progress: Progress | None = None
+) -> TrainedModel:
+    """Train on the sessions from `first` to `last`.
 
     Training, validation and test follow each other inside the range, with an embargo between them; prices are adjusted
     as known on `last`, and no later close is looked at. Features of the first rows may look back beyond `first`.
     :raises DatasetError, TrainingError: the bars do not suffice
-    :raises ArtefactError, SigningKeyError: the file cannot be stored
     """
     days = calendar.sessions_between(first, last) if first <= last else []
     if not days:
@@ -46,5 +57,4 @@ def trained_for_replay(
         raise DatasetError(f"training: no bars are stored of {', '.join(symbols)} from {first} to {last}")
     features = alpha158(pl.concat([history, inside]).sort("symbol", "date")).filter(pl.col("date") >= days[0])
     dataset = make_dataset(features, inside, names=FEATURES, feature_version=feature_version(), splits=splits_of(days))
-    trained = train(dataset, seed=seed, on_progress=on_progress, threads=ONE_THREAD)
-    return store(strategy=strategy, trained=trained, created_by=MADE_BY, now=now)
+    return train(dataset, seed=seed, on_progress=on_progress, threads=ONE_THREAD)

@@ -14,8 +14,10 @@ from execution.services.orders import submit_orders
 from execution.states import OPEN
 from marketdata import calendar
 from marketdata import selectors as market
+from marketdata.errors import FutureTimestampError
 from marketdata.freshness import FreshnessMode, FreshnessReport, check_freshness
 from marketdata.models import Instrument
+from marketdata.types import FeedKind
 from risk.types import OrderIntent, OrderType, Origin, Side, TimeInForce
 from signals.registry import standing
 from signals.selectors import outcomes
@@ -67,8 +69,10 @@ def check_bars(work: Work) -> dict[str, Any]:
     """Find the symbols with a bar of the as-of session (MD4); the others are named and left out.
 
     :raises StaleDataError: fewer than `MIN_FRESH_PCT` per cent of them have one
+    :raises FutureTimestampError: at a market in real time, a bar is of a session that is not over
     """
     as_of = work.run.as_of_date
+    _refuse_bars_of_the_future(work)
     report = fresh_symbols(work.sizing.symbols, as_of)
     return {
         "as_of": as_of.isoformat(),
@@ -76,6 +80,18 @@ def check_bars(work: Work) -> dict[str, Any]:
         "stale_seconds": report.stale_symbols,
         "missing": report.missing_symbols,
     }
+
+
+def _refuse_bars_of_the_future(work: Work) -> None:
+    """Refuse a lake that knows more than the market; that of a replay always does."""
+    feed, wall_now = work.run.account.feed, work.watch.now()
+    if feed.kind != FeedKind.REAL:
+        return
+    now = feed.market_now(wall_now)
+    later = market.bars(work.sizing.symbols, start=calendar.last_closed_session(now) + timedelta(days=1))
+    if not later.is_empty():
+        symbol, day = later.select("symbol", "date").row(0)
+        raise FutureTimestampError(symbol, calendar.session_close(day), now)
 
 
 def fresh_symbols(symbols: Sequence[str], as_of: date) -> FreshnessReport:
