@@ -12,8 +12,9 @@ from signals.features.inputs import KEYS, VALUES, usable_bars
 from signals.features.statistics import Bars, statistics
 from signals.features.windows import PADDING, WINDOWS, Rows
 
-Wanted = Callable[[Rows], Rows]
-"""Which rows of a group are wanted, from how many rows each symbol has."""
+Wanted = Callable[[Rows], tuple[Rows, Rows]]
+"""Says, from how many rows each symbol has, which rows of a group are wanted and how many rows of padding each symbol
+needs before it, so that no window of a wanted row reaches into another symbol."""
 
 CHUNK_ROWS = 16_384
 """Rows worked on at once, so that their columns stay in the processor's cache and the peak of memory low."""
@@ -77,22 +78,24 @@ def _chunks(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
 def _features(chunk: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:
     """Compute the features of whole symbols."""
     lengths = _lengths(chunk)
-    rows = wanted(lengths)
+    rows, padding = wanted(lengths)
+    places = np.arange(chunk.height) + np.repeat(np.cumsum(padding), lengths)
+    values = {name: chunk[name].to_numpy() for name in VALUES}
+    bars = Bars(values, places, rows=places[rows], length=chunk.height + int(padding.sum()))
     days = chunk if len(rows) == chunk.height else chunk[rows]
-    rolling = _statistics(chunk, days, lengths, rows).select(**ROLLING)
+    rolling = _statistics(bars, days).select(**ROLLING)
     height = days.height
+    by_window = [rolling.slice(place * height, height).get_columns() for place in range(len(WINDOWS))]
     columns = [
-        rolling[family].slice(place * height, height).alias(f"{family}{window}")
-        for family in ROLLING
-        for place, window in enumerate(WINDOWS)
+        part[place].alias(f"{family}{window}")
+        for place, family in enumerate(ROLLING)
+        for window, part in zip(WINDOWS, by_window, strict=True)
     ]
     return days.select(*KEYS, **DAY).hstack(columns)
 
 
-def _statistics(chunk: pl.DataFrame, days: pl.DataFrame, lengths: Rows, rows: Rows) -> pl.DataFrame:
+def _statistics(bars: Bars, days: pl.DataFrame) -> pl.DataFrame:
     """Return what the windows of the wanted rows hold: all rows of the first window, then of the second, and so on."""
-    places = np.arange(chunk.height) + PADDING * np.repeat(np.arange(1, len(lengths) + 1), lengths)
-    bars = Bars({name: chunk[name].to_numpy() for name in VALUES}, places, places[rows], len(lengths))
     count = len(WINDOWS)
     columns = {
         "window": np.repeat(np.array(WINDOWS, dtype=np.float64), days.height),
@@ -110,9 +113,9 @@ def _lengths(frame: pl.DataFrame) -> Rows:
     return frame["symbol"].rle().struct.field("len").to_numpy().astype(np.intp)
 
 
-def _all_rows(lengths: Rows) -> Rows:
-    return np.arange(lengths.sum())
+def _all_rows(lengths: Rows) -> tuple[Rows, Rows]:
+    return np.arange(lengths.sum()), np.full_like(lengths, PADDING)
 
 
-def _last_rows(lengths: Rows) -> Rows:
-    return np.cumsum(lengths) - 1
+def _last_rows(lengths: Rows) -> tuple[Rows, Rows]:
+    return np.cumsum(lengths) - 1, np.maximum(LOOKBACK - lengths, 0)

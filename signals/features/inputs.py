@@ -34,7 +34,8 @@ def usable_bars(bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def _value(column: pl.Series) -> pl.Series:
-    return column.cast(pl.Float64).fill_null(float("nan"))
+    known = column if column.dtype == pl.Float64 else column.cast(pl.Float64)
+    return known.fill_null(float("nan")) if known.null_count() else known
 
 
 def _check_columns(bars: pl.DataFrame) -> None:

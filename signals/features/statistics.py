@@ -7,7 +7,7 @@ import numpy as np
 
 from signals.features.orders import highest, rank
 from signals.features.quantiles import quantiles
-from signals.features.windows import PADDING, WINDOWS, Column, Counts, Moments, Rows, ages, compose, products, sums
+from signals.features.windows import WINDOWS, Column, Counts, Moments, Rows, ages, compose, products, sums
 
 FLAT: Final = 2e-5
 """Qlib gives no correlation and no R² where a standard deviation is within this of zero."""
@@ -25,19 +25,20 @@ class Statistic(NamedTuple):
         found = np.empty(len(rows) * len(WINDOWS))
         for place, window in enumerate(WINDOWS):
             part = found[place * len(rows) : (place + 1) * len(rows)]
-            np.take(self.by_window[window], rows, out=part, mode="clip")
-            part[self.counts.lacking(window)] = np.nan
+            self.by_window[window].take(rows, out=part, mode="clip")  # without a copy of `out`, as "raise" makes
+            lacking = self.counts.lacking(window)
+            if lacking.size:
+                part[lacking] = np.nan
         return found
 
 
 class Bars:
     """Padded columns of bars, and the counts of what they lack; columns that lack the same share one.
 
-    `rows` are the places, in padded columns, of the rows for which statistics are wanted.
+    `places` says where each row stands in padded columns, `rows` where those for which statistics are wanted.
     """
 
-    def __init__(self, values: Mapping[str, Column], places: Rows, rows: Rows, symbols: int) -> None:
-        length = len(places) + symbols * PADDING
+    def __init__(self, values: Mapping[str, Column], places: Rows, *, rows: Rows, length: int) -> None:
         self.rows = rows
         self._columns = {name: _padded(column, places, length) for name, column in values.items()}
         known = np.zeros(length, dtype=np.bool_)

@@ -6,8 +6,8 @@ alone: the newest row computed from LOOKBACK rows is bit for bit the row that a 
 not build up. Deviations are merged as in Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance",
 eq. 2.1, without the cancellation of sums of squares; equal values have a deviation of exactly zero.
 
-Columns are float64 arrays of the rows of several symbols one after the other, each symbol behind PADDING rows of NaN,
-so that no window of a symbol's row reaches into another symbol. What is missing (NaN) is skipped, as `min_periods=1`
+Columns are float64 arrays of the rows of several symbols one after the other, each symbol behind rows of NaN, so many
+that no window that is wanted reaches into another symbol. What is missing (NaN) is skipped, as `min_periods=1`
 does in pandas; what a window without values gives is no number to be used (`Counts.lacking`).
 """
 

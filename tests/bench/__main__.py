@@ -22,10 +22,14 @@ BENCHMARKS = {
     "pnl": "pnl",
     "replay": "replay",
     "backtests": "backtests",
+    "models": "models",
     "sql": "sql",
     "extras": "extras",
     "startup": "startup",
+    "features": "features",
 }
+# Research is measured without servers, database and desk.
+ALONE = frozenset({"features", "backtests"})
 
 
 def main() -> int:
@@ -36,11 +40,13 @@ def main() -> int:
         effort = replace(effort, repeats=options.repeats)
     console = Console(stderr=True, highlight=False)
     workplace.move_in()
-    console.print("setting up servers, an empty database and a desk")
-    workplace.fresh_database()
+    names = options.only or list(BENCHMARKS)
+    if not ALONE.issuperset(names):
+        console.print("setting up servers, an empty database and a desk")
+        workplace.fresh_database()
+        _prepare_desk()
     report: dict[str, Any] = {"machine": machine.description(), "load_average_before": machine.load(), "benchmarks": {}}
-    _prepare_desk()
-    for name in options.only or BENCHMARKS:
+    for name in names:
         report["benchmarks"][name] = _measure(name, effort, console)
     report["load_average_after"] = machine.load()
     table.show(report, console)

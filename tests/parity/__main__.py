@@ -23,7 +23,7 @@ from tests.parity import reference, universes
 from tests.parity.compare import Verdict, bound, compare, merged
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PYTHON = REPOSITORY / ".venv-parity" / "bin" / "python"
+PYTHON = Path(os.environ.get("PARITY_PYTHON") or REPOSITORY / ".venv-parity" / "bin" / "python")
 SCRIPT = Path(__file__).with_name("qlib_values.py")
 SHOWN = 5
 
