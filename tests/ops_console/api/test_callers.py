@@ -24,6 +24,7 @@ NEEDED = {
     "kill_switch_engage": Scope.TRADE,
     "circuit_breaker_trip": Scope.TRADE,
     "runs_start": Scope.TRADE,
+    "signals_generate": Scope.TRADE,
     "subscriptions_create": Scope.TRADE,
     "subscriptions_delete": Scope.TRADE,
     "kill_switch_disengage": Scope.RISK,
