@@ -253,7 +253,6 @@ def _safe(value: Any) -> Any:
 
 def _versions(rows: Sequence[Backtest]) -> list[tuple[str, list[str]]]:
     return [
-        ("strategy", [row.strategy for row in rows]),
         ("kind", [row.get_kind_display() for row in rows]),
         ("code", [row.code_version for row in rows]),
         ("data", [row.data_version[:12] for row in rows]),

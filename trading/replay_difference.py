@@ -5,16 +5,16 @@ between their price and the close, less costs. So the difference of two books ha
 and one each for fill prices, costs, and dividends that one received as cash and the other reinvested.
 
 What they held differently is taken apart where the replay renews its targets, as a chain from the research book to the
-desk's: another weight, another capital, the cash buffer, whole shares and caps, small trades left alone, denied or
-unfilled orders, and the price that targets were sized at. Each link is a value a symbol; the links add up to the
-difference of the holdings and drift with the symbol's return until the next renewal. What no link explains is told as
-such.
+desk's: another weight, another capital, the cash buffer, whole shares, the largest position, small trades left alone,
+denied or unfilled orders, and the price that targets were sized at. Each link is a value a symbol; the links add up to
+the difference of the holdings and drift with the symbol's return until the next renewal. What no link explains is told
+as such.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
 from trading.targets import Outcome
@@ -30,7 +30,8 @@ class Cause(StrEnum):
     SIGNAL = "signal"
     CAPITAL = "capital"
     BUFFER = "cash buffer"
-    ROUNDING = "whole shares and caps"
+    ROUNDING = "whole shares"
+    CAPPED = "largest position"
     SMALL = "small trades left alone"
     DENIED = "denied orders"
     UNFILLED = "unfilled orders"
@@ -233,16 +234,24 @@ def _chain(
     weighed = wanted.weight * equity * grown
     sized = wanted.weight * plan.capital * grown
     target = wanted.target * close
+    whole = _whole(sized * (1 - plan.buffer) / close, wanted.target) * close
     links = {
         Cause.SIZING: base - there,
         Cause.SIGNAL: weighed - base,
         Cause.CAPITAL: sized - weighed,
         Cause.BUFFER: -plan.buffer * sized,
-        Cause.ROUNDING: target - sized * (1 - plan.buffer),
+        Cause.ROUNDING: whole - sized * (1 - plan.buffer),
+        Cause.CAPPED: target - whole,
     }
     left = _left_by(wanted)
     links[left] = links.get(left, ZERO) + held - target
     return links
+
+
+def _whole(shares: Decimal, target: Decimal) -> Decimal:
+    """Return the shares that rounding alone leaves: the target where it is that near, else whole shares towards
+    zero."""
+    return target if abs(shares - target) < 1 else shares.to_integral_value(rounding=ROUND_DOWN)
 
 
 def _left_by(wanted: Wanted) -> Cause:

@@ -1,6 +1,7 @@
 """A replay beside a backtest of the same strategy: where they differ, and why, in amounts that add up."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,11 +21,14 @@ from trading.services.replay_comparison import (
 )
 
 LARGEST = 40
+CENT = Decimal("0.005")
+"""What is less reads as 0.00 on the page."""
 TEXTS: dict[Cause, str] = {
     Cause.SIGNAL: "another target weight, or targets renewed on another session",
     Cause.CAPITAL: "the desk sizes on its own capital and profit so far, the backtest on its equity",
     Cause.BUFFER: "the desk keeps a part of the capital in cash",
-    Cause.ROUNDING: "whole shares, and the largest position allowed",
+    Cause.ROUNDING: "the desk trades whole shares",
+    Cause.CAPPED: "the desk holds no more shares of a name than it is allowed",
     Cause.SMALL: "trades below the desk's least notional are not made",
     Cause.DENIED: "the gate denied the order",
     Cause.UNFILLED: "not filled in full, or stopped at flat",
@@ -78,7 +82,7 @@ def _shown(found: Comparison, *, all_of_it: bool) -> dict[str, Any]:
         "difference": desk - research,
         "residual": residual,
         "residual_share": residual / found.capital,
-        "lines": [_line(cause, by_cause[cause], found) for cause in Cause if by_cause[cause]],
+        "lines": [_line(cause, by_cause[cause], found) for cause in Cause if abs(by_cause[cause]) >= CENT],
         "decided": len(decided),
         "agreed": sum(1 for one in decided if not one.other_weights),
         "denied": sum(len(one.denied) for one in decided),

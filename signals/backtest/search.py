@@ -16,14 +16,17 @@ import numpy as np
 from signals.backtest.measures import SESSIONS_A_YEAR
 from signals.backtest.panel import FloatArray
 from signals.errors import BacktestInputError
-from signals.progress import Progress, silent
+from signals.progress import Progress, part_of, silent
 
 EULER = 0.5772156649015329
 MOST_TRIALS = 1000
+MOST_BATCH = 256
 MOST_CHOICES = 100
 Parameters = dict[str, int | float | str]
 Objective = Callable[[Parameters], float | None]
 """Returns what is to be large; None where a set of parameters cannot be judged."""
+Evaluate = Callable[[Objective, list[Parameters], Progress], list[float | None]]
+"""Asks the objective about several sets somewhere else, in any order, and returns the values in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,21 @@ class Search:
 
 
 def search(
-    space: Mapping[str, Any], objective: Objective, *, trials: int, seed: int, progress: Progress = silent
+    space: Mapping[str, Any],
+    objective: Objective,
+    *,
+    trials: int,
+    seed: int,
+    batch: int = 1,
+    evaluate: Evaluate | None = None,
+    progress: Progress = silent,
 ) -> Search:
     """Try `trials` sets of parameters and keep the one with the largest objective; equal ones: the first.
 
     `space` maps a name to `{"low": a, "high": b}` (whole numbers where both are; `"step"` and `"log"` as Optuna has
-    them) or to `{"choices": [...]}`. A set that came before is not computed again.
+    them) or to `{"choices": [...]}`. A set that came before is not computed again. `batch` sets are chosen before any
+    of them is judged, so that `evaluate` may judge them at once: which sets are tried depends on it, and on nothing
+    else of where they are judged.
     :raises BacktestInputError: the space or the number of trials cannot be searched, or no trial could be judged
     """
     import optuna  # imported here: only who searches should pay half a second for it
@@ -57,26 +69,30 @@ def search(
     ranges = {name: _range(name, given) for name, given in sorted(space.items())}
     if not ranges:
         raise BacktestInputError("space", "nothing", "at least one parameter")
+    if not 1 <= batch <= MOST_BATCH:
+        raise BacktestInputError("batch", batch, f"a whole number from 1 to {MOST_BATCH}")
     if not 1 <= trials <= MOST_TRIALS:
         raise BacktestInputError("trials", trials, f"a whole number from 1 to {MOST_TRIALS}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     done: list[Trial] = []
     seen: dict[tuple[Any, ...], float | None] = {}
-    for number in range(trials):
-        progress(number, trials, _told(done, trials))
-        asked = study.ask()
-        chosen = {name: each(asked, name) for name, each in ranges.items()}
-        key = tuple(chosen.values())
-        if key not in seen:
-            seen[key] = objective(chosen)
-        value = seen[key]
-        if value is None or not math.isfinite(value):
-            study.tell(asked, state=optuna.trial.TrialState.FAIL)
-            value = None
-        else:
-            study.tell(asked, value)
-        done.append(Trial(number, chosen, value))
+    while len(done) < trials:
+        progress(len(done), trials, _told(done, trials))
+        asked = [study.ask() for _ in range(min(batch, trials - len(done)))]
+        chosen = [{name: each(one, name) for name, each in ranges.items()} for one in asked]
+        unseen = list({tuple(one.values()): one for one in chosen if tuple(one.values()) not in seen}.values())
+        tell = part_of(progress, start=len(done), share=len(asked), total=trials)
+        values = [objective(one) for one in unseen] if evaluate is None else evaluate(objective, unseen, tell)
+        seen |= {tuple(one.values()): value for one, value in zip(unseen, values, strict=True)}
+        for one, parameters in zip(asked, chosen, strict=True):
+            value = seen[tuple(parameters.values())]
+            if value is None or not math.isfinite(value):
+                study.tell(one, state=optuna.trial.TrialState.FAIL)
+                value = None
+            else:
+                study.tell(one, value)
+            done.append(Trial(len(done), parameters, value))
     progress(trials, trials, _told(done, trials))
     return Search(done, _best(done))
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, Literal, cast
 
 from signals.backtest.rules import Costs, Rules
-from signals.backtest.search import MOST_TRIALS, check_space
+from signals.backtest.search import MOST_BATCH, MOST_TRIALS, check_space
 from signals.backtest.windows import Plan
 from signals.errors import BacktestInputError
 from signals.parameters import BadParameter, Parameters, ordered
@@ -46,6 +46,7 @@ class Spec:
     model: Mapping[str, Any]
     space: Mapping[str, Any]
     trials: int
+    batch: int
     objective: str
     holdout: float
 
@@ -71,7 +72,8 @@ class Spec:
             plan = {each.name: getattr(self.plan, each.name) for each in fields(Plan)}
             stored |= {**plan, "model": dict(self.model)}
         if self.kind == "search" or self.space:
-            searched = {"space": dict(self.space), "trials": self.trials, "objective": self.objective}
+            searched: dict[str, Any] = {"space": dict(self.space), "trials": self.trials, "batch": self.batch}
+            searched["objective"] = self.objective
             stored |= searched | ({"holdout": self.holdout} if self.kind == "search" else {})
         return stored
 
@@ -108,6 +110,7 @@ def read_spec(kind: str, given: Mapping[str, Any]) -> Spec:
         model=read.mapping("model", {}) if walks else {},
         space=space,
         trials=read.whole("trials", 30, least=1, most=MOST_TRIALS) if searches else 0,
+        batch=read.whole("batch", 1, least=1, most=MOST_BATCH) if searches else 1,
         objective=read.text("objective", "sharpe", choices=OBJECTIVES) if searches else OBJECTIVES[0],
         holdout=read.number("holdout", 0.3, least=0.05, most=0.9) if kind == "search" else 0.0,
     )

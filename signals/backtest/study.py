@@ -17,7 +17,7 @@ from signals.backtest.history import BarHistory
 from signals.backtest.measures import daily_returns, drawdowns, measure_path, measures, monthly_returns
 from signals.backtest.panel import FloatArray, Panel, carried_forward
 from signals.backtest.result import BacktestResult, result_of
-from signals.backtest.search import deflated_sharpe, search
+from signals.backtest.search import Evaluate, Parameters, deflated_sharpe, search
 from signals.backtest.spec import Spec
 from signals.backtest.walk_forward import Fit, RunWindows, WalkForward, walk_forward
 from signals.errors import BacktestInputError
@@ -53,6 +53,7 @@ def run_study(
     *,
     progress: Progress = silent,
     run: RunWindows | None = None,
+    evaluate: Evaluate | None = None,
 ) -> Study:
     """Decide, trade and measure what a specification asks for. `strategy` is ready to score, or learns in a walk
     forward.
@@ -69,7 +70,7 @@ def run_study(
         walked = _walk(spec, strategy, history, sessions, tell, run)
         sessions, decisions = [day for day in sessions if day >= walked.windows[0].test[0]], walked.decisions
     elif spec.kind == "search":
-        decisions, detail = _search(spec, strategy, history, sessions, tell)
+        decisions, detail = _search(spec, strategy, history, sessions, tell, evaluate)
     else:
         decisions = decide(strategy, history, sessions[:-1], progress=tell)
     decisions = within_caps(decisions, rules_of(strategy))
@@ -157,19 +158,37 @@ class _Judge:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class _Objective:
+    """How good a strategy is with some settings; a value, so that it can be sent elsewhere."""
+
+    judge: _Judge
+    strategy: SignalStrategy
+    known: Sequence[date]
+
+    def __call__(self, chosen: Parameters) -> float | None:
+        return self.judge(with_settings(self.strategy, chosen), self.known)
+
+
 def _search(
-    spec: Spec, strategy: SignalStrategy, history: BarHistory, sessions: Sequence[date], progress: Progress
+    spec: Spec,
+    strategy: SignalStrategy,
+    history: BarHistory,
+    sessions: Sequence[date],
+    progress: Progress,
+    evaluate: Evaluate | None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Search on the first part of the sessions, then decide all of them with the best."""
     known = sessions[: max(int(len(sessions) * (1 - spec.holdout)), 2)]
     if len(known) < LEAST_SESSIONS or len(sessions) - len(known) < 2:
         raise BacktestInputError("holdout", spec.holdout, f"a share that leaves {LEAST_SESSIONS} sessions to search on")
-    judge = _Judge(spec, history)
     found = search(
         spec.space,
-        lambda chosen: judge(with_settings(strategy, chosen), known),
+        _Objective(_Judge(spec, history), strategy, known),
         trials=spec.trials,
         seed=spec.seed,
+        batch=spec.batch,
+        evaluate=evaluate,
         progress=progress,
     )
     best = with_settings(strategy, found.best.parameters)

@@ -13,11 +13,12 @@ from marketdata.selectors import bars, corporate_actions_frame, coverage
 from signals.backtest.files import delete_files, write_files
 from signals.backtest.fits import with_settings
 from signals.backtest.history import WARM_UP, BarHistory
+from signals.backtest.search import Evaluate
 from signals.backtest.spec import Spec, read_spec
 from signals.backtest.study import Study, run_study, sessions_of
 from signals.backtest.versions import code_version
 from signals.backtest.walk_forward import RunWindows
-from signals.errors import BacktestInputError, ModelMissingError, UnknownStrategyError
+from signals.errors import BacktestInputError, ModelMissingError, SignalError, UnknownStrategyError
 from signals.features import feature_version
 from signals.models import Backtest, BacktestState, ModelVersion
 from signals.models.backtests import LONGEST_ERROR
@@ -82,10 +83,12 @@ def perform_backtest(
     clock: Clock,
     progress: Progress = silent,
     run: RunWindows | None = None,
+    evaluate: Evaluate | None = None,
 ) -> Backtest:
     """Compute a backtest and store what came out; one that is completed is left as it is.
 
-    `models` hands out the models of strategies that score with one (None: there are none). Begun again after a death,
+    `models` hands out the models of strategies that score with one (None: there are none); `run` and `evaluate` may do
+    windows and trials somewhere else. Begun again after a death,
     it computes the same and replaces what was there. `clock` gives wall time.
     :raises Cancelled: the caller's progress says so; stored as canceled
     :raises SignalError: it cannot be computed; stored as failed
@@ -94,13 +97,14 @@ def perform_backtest(
         return backtest
     _begin(backtest, clock())
     try:
-        _compute(backtest, models, progress, run)
+        _compute(backtest, models, progress, run, evaluate)
     except Cancelled:
         _end(backtest, BacktestState.CANCELED, clock())
         raise
     except Exception as error:
         delete_files(backtest.key)
-        _end(backtest, BacktestState.FAILED, clock(), error=f"{type(error).__name__}: {error}")
+        told = str(error) if isinstance(error, SignalError) else f"{type(error).__name__}: {error}"
+        _end(backtest, BacktestState.FAILED, clock(), error=told)
         raise
     _end(backtest, BacktestState.COMPLETED, clock())
     return backtest
@@ -112,12 +116,18 @@ def give_up(*, backtest: Backtest, state: BacktestState, error: str, wall_now: d
         _end(backtest, state, wall_now, error=error)
 
 
-def _compute(backtest: Backtest, models: ModelSource | None, progress: Progress, run: RunWindows | None) -> None:
+def _compute(
+    backtest: Backtest,
+    models: ModelSource | None,
+    progress: Progress,
+    run: RunWindows | None,
+    evaluate: Evaluate | None,
+) -> None:
     progress(0, 1000, "reading bars")
     spec = read_spec(backtest.kind, backtest.parameters)
     strategy = _strategy(spec, models)
     history = load_history(spec, strategy)
-    study = run_study(spec, strategy, history, progress=progress, run=run)
+    study = run_study(spec, strategy, history, progress=progress, run=run, evaluate=evaluate)
     write_files(backtest.key, study)
     backtest.code_version = code_version(strategy)
     backtest.data_version = history.digest

@@ -29,6 +29,7 @@ PAGES = [
     "alerts",
     "data",
     "sql",
+    "backtests",
     "jobs",
     "models",
     "admin:index",
