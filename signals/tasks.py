@@ -3,6 +3,9 @@
 from typing import Any
 
 from marketdata.clock import wall_now
+from signals.engine import configured, engine_for
+from signals.engine.trials import trials_on
+from signals.engine.windows import windows_on
 from signals.models import Backtest
 from signals.parameters import BadParameter, Parameters
 from signals.progress import Progress
@@ -29,6 +32,14 @@ def check_backtest(given: dict[str, Any]) -> dict[str, Any]:
 def run_backtest(parameters: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Compute a planned backtest; begun again it replaces what was there."""
     row = Backtest.objects.get(pk=parameters["backtest"])
-    done = perform_backtest(backtest=row, models=active_model, clock=wall_now, progress=progress)
+    with engine_for(configured()) as engine:
+        done = perform_backtest(
+            backtest=row,
+            models=active_model,
+            clock=wall_now,
+            progress=progress,
+            run=windows_on(engine),
+            evaluate=trials_on(engine),
+        )
     metrics = done.metrics or {}
     return {"id": done.pk, "sharpe": metrics.get("sharpe"), "total_return": metrics.get("total_return")}

@@ -73,6 +73,11 @@ RECONCILIATION_INTERVAL_SECONDS = env.integer("RECONCILIATION_INTERVAL_SECONDS",
 # Account currency by which cash may differ from the broker's and still count as equal.
 RECONCILIATION_CASH_TOLERANCE = env.decimal("RECONCILIATION_CASH_TOLERANCE", "1", above="0", maximum="1000000")
 JOBS_AT_ONCE = env.integer("JOBS_AT_ONCE", 1, minimum=1, maximum=64)  # long work: backtests, trainings, imports
+# Where long work is computed. Whoever reaches a Dask scheduler runs code on it: trusted networks only (docs/scale.md).
+ENGINE = env.choice("ENGINE", "here", ("here", "processes", "dask"))
+ENGINE_SCHEDULER = env.address("ENGINE_SCHEDULER", ("tcp", "tls"))
+ENGINE_PROCESSES = env.integer("ENGINE_PROCESSES", 0, minimum=0, maximum=256)  # 0: one a core
+ENGINE_TLS_CA, ENGINE_TLS_CERT, ENGINE_TLS_KEY = (env.text(f"ENGINE_TLS_{name}") for name in ("CA", "CERT", "KEY"))
 REPLAY_SPEED = env.integer("REPLAY_SPEED", 390, minimum=1, maximum=100_000)  # market seconds in a wall second
 PAPER_RUN_SYMBOLS = env.words("PAPER_RUN_SYMBOLS", ("AAPL", "FB", "GOOG", "IBM", "MSFT"))
 PAPER_RUN_CAPITAL = env.decimal("PAPER_RUN_CAPITAL", str(CAPITAL), above="0", maximum="1000000000")

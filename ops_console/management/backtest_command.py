@@ -17,15 +17,18 @@ from rich.table import Table
 
 from marketdata.clock import wall_now
 from ops_console.backtest_words import BY_NAME, written
-from ops_console.management.backtest_options import REFUSED_OPTION, output_path, parameters_of
+from ops_console.management.backtest_options import REFUSED_OPTION, engine_choice, output_path, parameters_of
 from ops_console.management.operator_command import DONE, REFUSED, OperatorCommand, one_line, operating_system_user
 from signals.backtest.files import read_table
+from signals.engine import Choice, EngineError, engine_for
+from signals.engine.trials import trials_on
+from signals.engine.windows import windows_on
 from signals.errors import SignalError
-from signals.models import Backtest
+from signals.models import Backtest, BacktestState
 from signals.parameters import BadParameter
 from signals.progress import Cancelled, Progress
 from signals.registry import active_model
-from signals.services.backtests import perform_backtest, plan_backtest
+from signals.services.backtests import give_up, perform_backtest, plan_backtest
 from trading.services.backtests import ask_backtest
 
 CANCELED = 130
@@ -52,6 +55,7 @@ class BacktestCommand(OperatorCommand):
         for name in QUIET_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
         path, user = output_path(options["output"]), operating_system_user()
+        choice = engine_choice(options)
         try:
             parameters = parameters_of(options, kind=kind)
             if options["queue"]:
@@ -62,13 +66,24 @@ class BacktestCommand(OperatorCommand):
         except BadParameter as error:
             line = f"{error.field}: got {error.value}, allowed: {error.allowed}"
             raise CommandError(line, returncode=REFUSED_OPTION) from error
-        done = self._perform(row)
+        done = self._perform(row, choice)
         self._tell(done, options, path)
 
-    def _perform(self, row: Backtest) -> Backtest:
+    def _perform(self, row: Backtest, choice: Choice) -> Backtest:
         with _bar() as progress, _interruptible(progress) as tell:
             try:
-                return perform_backtest(backtest=row, models=active_model, clock=wall_now, progress=tell)
+                with engine_for(choice) as engine:
+                    return perform_backtest(
+                        backtest=row,
+                        models=active_model,
+                        clock=wall_now,
+                        progress=tell,
+                        run=windows_on(engine),
+                        evaluate=trials_on(engine),
+                    )
+            except EngineError as error:
+                give_up(backtest=row, state=BacktestState.FAILED, error=str(error), wall_now=wall_now())
+                raise CommandError(one_line(error), returncode=REFUSED) from error
             except Cancelled:
                 raise CommandError(f"backtest {row.pk} was ended by hand", returncode=CANCELED) from None
             except SignalError as error:

@@ -9,6 +9,8 @@ from django.core.management.base import CommandError
 
 from marketdata.selectors import coverage
 from ops_console.backtest_words import assigned, ranges
+from signals.engine import Choice, EngineError
+from signals.engine.choice import add_engine_options, chosen
 
 REFUSED_OPTION = 2
 YEARS_BACK = 5
@@ -52,11 +54,29 @@ def add_options(parser: ArgumentParser) -> None:
         "--space", nargs="+", default=[], metavar="NAME=LOW:HIGH", help="settings to search, or NAME=a,b,c to choose"
     )
     parser.add_argument("--trials", type=int, metavar="N", help="sets of settings a search tries (30)")
+    parser.add_argument("--batch", type=int, metavar="N", help="sets chosen before any of them is judged (1)")
     parser.add_argument("--objective", metavar="NAME", help="sharpe, sortino, calmar or total_return (sharpe)")
     parser.add_argument("--title", metavar="TEXT", help="to find it again in the console")
     parser.add_argument("--queue", action="store_true", help="leave it to the process jobs and come back at once")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     parser.add_argument("--output", metavar="FILE", type=Path, help="write figures, days and orders as JSON")
+    add_engine_options(parser)
+
+
+def engine_choice(options: dict[str, Any]) -> Choice:
+    """Return where it is to be computed.
+
+    :raises CommandError: the options contradict each other, or it is left to the jobs, which use the settings' engine
+    """
+    try:
+        choice = chosen(options)
+    except EngineError as error:
+        raise CommandError(f"--{error}", returncode=REFUSED_OPTION) from error
+    if options["queue"] and options["engine"] is not None:
+        raise CommandError(
+            "--engine: not with --queue, the process jobs computes where ENGINE says", returncode=REFUSED_OPTION
+        )
+    return choice
 
 
 def add_plan(parser: ArgumentParser) -> None:
@@ -82,7 +102,7 @@ def parameters_of(options: dict[str, Any], *, kind: str) -> dict[str, Any]:
         names += [name for name, _, _ in PLAN]
         found |= {"expanding": options["expanding"], "model": assigned("--model", options["model"])}
     if kind != "backtest":
-        names += ["--trials", "--objective"] if kind == "walk_forward" else ["--trials", "--objective", "--holdout"]
+        names += ["--trials", "--batch", "--objective", *(["--holdout"] if kind == "search" else [])]
         found["space"] = ranges("--space", options["space"])
     found["settings"] = assigned("--set", options["set"])
     for name in names:

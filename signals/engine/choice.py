@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
+
 from signals.engine.base import Engine, EngineError
 from signals.engine.here import Inline, Processes
 
@@ -31,7 +33,7 @@ class Choice:
 def add_engine_options(parser: ArgumentParser) -> None:
     """Define `--engine`, `--scheduler`, `--processes` and the files of TLS."""
     group = parser.add_argument_group("engine", "where it is computed; the numbers are the same")
-    group.add_argument("--engine", choices=NAMES, default="here", help="this process, several, or a Dask cluster")
+    group.add_argument("--engine", choices=NAMES, help="this process, several, or a Dask cluster (ENGINE)")
     group.add_argument("--scheduler", default="", metavar="ADDRESS", help="of --engine dask: tcp://HOST:8786, tls://…")
     group.add_argument("--processes", type=int, default=0, metavar="N", help="of --engine processes: 0 is one a core")
     group.add_argument("--tls-ca", default="", metavar="FILE", help="of a scheduler at tls://: the authority's file")
@@ -42,8 +44,11 @@ def add_engine_options(parser: ArgumentParser) -> None:
 def chosen(options: Mapping[str, Any]) -> Choice:
     """Return what the options of a command say.
 
+    Without `--engine` it is what the settings say.
     :raises EngineError: they contradict each other
     """
+    if options["engine"] is None and not options["scheduler"] and not options["processes"]:
+        return configured()
     files = tuple(str(options[name]) for name in ("tls_ca", "tls_cert", "tls_key"))
     choice = Choice(
         options["engine"],
@@ -53,6 +58,12 @@ def chosen(options: Mapping[str, Any]) -> Choice:
     )
     check(choice)
     return choice
+
+
+def configured() -> Choice:
+    """Return what the settings of the installation say: where jobs are computed, and commands that say nothing else."""
+    files = (settings.ENGINE_TLS_CA, settings.ENGINE_TLS_CERT, settings.ENGINE_TLS_KEY)
+    return Choice(settings.ENGINE, settings.ENGINE_SCHEDULER, settings.ENGINE_PROCESSES, files if any(files) else None)
 
 
 def check(choice: Choice) -> None:

@@ -50,6 +50,7 @@ class Cluster:
         :raises EngineError: nobody answers there, no worker comes, or one of another version
         """
         self.address = address
+        self._sent: tuple[Any, Future[Any]] | None = None
         try:
             self._client: Client = Client(  # type: ignore[no-untyped-call]
                 address, security=security, timeout=CONNECT_SECONDS, set_as_default=False, name="portcullis"
@@ -85,6 +86,7 @@ class Cluster:
                 self._await_worker(before, len(parts), partial(progress, before, len(parts), what))
                 self._round(work, parts, shared, answers, progress, what)
             except CancelledError as error:  # the shared value went with the worker that had it, or the scheduler did
+                self._sent = None
                 losses = losses + 1 if len(answers) == before else 1
                 log.warning("engine_parts_lost", scheduler=self.address, losses=losses, reason=_said(error))
                 if losses >= MOST_TRIES:
@@ -108,7 +110,7 @@ class Cluster:
         Whatever ends this early takes back what has not been begun.
         :raises CancelledError: what the cluster held for it is gone
         """
-        sent = self._client.scatter(shared, broadcast=True, hash=False)  # type: ignore[no-untyped-call]
+        sent = self._send(shared)
         waiting = {self._submit(work, sent, parts[number], number): number for number in _missing(answers, len(parts))}
         ended: SimpleQueue[Future[Any]] = SimpleQueue()
         for future in waiting:
@@ -127,6 +129,13 @@ class Cluster:
         finally:
             if waiting and self._client.status == "running":
                 self._client.cancel(list(waiting), force=True)  # type: ignore[no-untyped-call]
+
+    def _send(self, shared: Any) -> "Future[Any]":
+        """Give each worker the shared value; one that they have is not sent again."""
+        if self._sent is None or self._sent[0] is not shared or self._sent[1].status != "finished":
+            future = self._client.scatter(shared, broadcast=True, hash=False)  # type: ignore[no-untyped-call]
+            self._sent = (shared, future)
+        return self._sent[1]
 
     def _submit(self, work: Work[Part, Answer], sent: Any, part: Part, number: int) -> "Future[Any]":
         key = f"portcullis-{number}-{time.monotonic_ns()}"

@@ -71,6 +71,7 @@ class Processes:
             raise EngineError(f"processes = {workers}: allowed is 1 to {MOST_PROCESSES}")
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
+        self._sent: Any = None
 
     def map(
         self,
@@ -95,8 +96,9 @@ class Processes:
                     log.warning("engine_worker_died", deaths=deaths, done=len(answers), parts=len(parts))
                     if deaths >= MOST_TRIES:
                         raise EngineLost(_died(len(answers), len(parts), deaths)) from None
-        finally:
-            self._end()  # its processes hold this shared value and no other
+        except BaseException:
+            self._end()
+            raise
         progress(len(parts), len(parts), what)
         return [answers[number] for number in range(len(parts))]
 
@@ -109,7 +111,7 @@ class Processes:
         progress: Progress,
         what: str,
     ) -> None:
-        pool = self._start(shared, min(self.workers, len(parts) - len(answers)))
+        pool = self._ready(shared)
         missing = [number for number in range(len(parts)) if number not in answers]
         waiting: dict[Future[Done | Failed], int] = {
             pool.submit(_attempt, work, parts[number]): number for number in missing
@@ -121,17 +123,21 @@ class Processes:
                 number = waiting.pop(future)
                 answers[number] = answer_of(future.result(), number, len(parts))
 
-    def _start(self, shared: Any, workers: int) -> ProcessPoolExecutor:
-        self._pool = ProcessPoolExecutor(
-            workers, _context(), initializer=_begin, initargs=(bytes(ForkingPickler.dumps(shared)),)
-        )
+    def _ready(self, shared: Any) -> ProcessPoolExecutor:
+        """Return processes that hold the shared value: those of before, when it was the same one."""
+        if self._pool is not None and self._sent is shared:
+            return self._pool
+        self._end()
+        self._sent = shared
+        sent = bytes(ForkingPickler.dumps(shared))
+        self._pool = ProcessPoolExecutor(self.workers, _context(), initializer=_begin, initargs=(sent,))
         return self._pool
 
     def _end(self) -> None:
         """End the processes at once; what they were doing is not wanted any more."""
         if self._pool is None:
             return
-        pool, self._pool = self._pool, None
+        pool, self._pool, self._sent = self._pool, None, None
         processes = list((pool._processes or {}).values())  # kill_workers() comes with Python 3.14
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:

@@ -9,7 +9,11 @@ from marketdata import calendar
 from marketdata.models import Instrument
 from marketdata.selectors import bars as bars_of
 from signals.datasets import EMBARGO, TEST_SHARE, VALID_SHARE, Dataset, make_dataset, splits_of
-from signals.features import FEATURES, LOOKBACK, alpha158, feature_version
+from signals.engine import Engine
+from signals.engine.features import features_on
+from signals.engine.here import Inline
+from signals.engine.training import train_on
+from signals.features import FEATURES, LOOKBACK, feature_version
 from signals.labels import HORIZON
 from signals.models import ModelVersion
 from signals.parameters import BadParameter, Parameters, ordered
@@ -18,7 +22,7 @@ from signals.registry.versions import store
 from signals.strategies.base import ModelStrategy
 from signals.strategies.registry import get_strategy, strategy_names
 from signals.training.errors import TrainingError
-from signals.training.fit import MOST_SEED, train
+from signals.training.fit import MOST_SEED
 from signals.training.parameters import MOST_THREADS, QLIB_PARAMETERS, checked, parameters_for
 
 FIRST_DAY = date(1990, 1, 2)
@@ -90,11 +94,17 @@ def trainable() -> list[str]:
 
 
 def train_strategy(
-    request: TrainingRequest, *, created_by: str, now: datetime, on_progress: Progress | None = None
+    request: TrainingRequest,
+    *,
+    created_by: str,
+    now: datetime,
+    on_progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> ModelVersion:
     """Train what is asked for and register it as a candidate; the same data, code, parameters and seed: the same one.
 
-    `now` is wall time.
+    `now` is wall time. `engine` computes features and trains somewhere else: the same bytes.
+    :raises EngineError: the engine cannot do it
     :raises BadParameter: symbols that are no instruments, or none with bars
     :raises DatasetError: the dates leave too little
     :raises TrainingError: the data taught nothing
@@ -103,9 +113,11 @@ def train_strategy(
     """
     tell = on_progress or silent
     tell(0, SHARE_OF_ALL, "reading bars")
-    dataset = dataset_for(request, tell)
+    where = engine or Inline()
+    dataset = dataset_for(request, tell, engine=where)
     parameters = parameters_for(dataset.part("train").height, request.parameters)
-    trained = train(
+    trained = train_on(
+        where,
         dataset,
         parameters=parameters,
         seed=request.seed,
@@ -118,7 +130,7 @@ def train_strategy(
     return version
 
 
-def dataset_for(request: TrainingRequest, tell: Progress = silent) -> Dataset:
+def dataset_for(request: TrainingRequest, tell: Progress = silent, *, engine: Engine | None = None) -> Dataset:
     """Return features and labels of the request's symbols and dates; no bar after its end is read.
 
     Prices are total-return adjusted as known at the end, so that nothing later moves them either.
@@ -130,7 +142,11 @@ def dataset_for(request: TrainingRequest, tell: Progress = silent) -> Dataset:
     if bars.is_empty():
         raise BadParameter("symbols", ", ".join(request.symbols), f"symbols with bars up to {request.end}; import some")
     tell(5, SHARE_OF_ALL, f"computing {len(FEATURES)} features of {bars.height:,} bars")
-    features = alpha158(bars.sort("symbol", "date"))
+    features = features_on(
+        engine or Inline(),
+        bars.sort("symbol", "date"),
+        progress=part_of(tell, start=5, share=20, total=SHARE_OF_ALL),
+    )
     tell(25, SHARE_OF_ALL, "labels and splits")
     features = features.filter(features["date"].is_between(request.start, request.end))
     if features.is_empty():

@@ -3,6 +3,7 @@
 from typing import Any
 
 from marketdata.clock import wall_now
+from signals.engine import configured, engine_for
 from signals.progress import Progress
 from signals.training.pipeline import TrainingRequest, train_strategy
 
@@ -20,7 +21,9 @@ def check_training(given: dict[str, Any]) -> dict[str, Any]:
 
 def run_training(parameters: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Train and register; begun again it registers nothing twice, because the same training is the same version."""
-    version = train_strategy(TrainingRequest.read(parameters), created_by=MAKER, now=wall_now(), on_progress=progress)
+    request = TrainingRequest.read(parameters)
+    with engine_for(configured()) as engine:
+        version = train_strategy(request, created_by=MAKER, now=wall_now(), on_progress=progress, engine=engine)
     test = version.metrics.get("test", {})
     return {
         "id": version.pk,

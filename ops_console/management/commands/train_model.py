@@ -15,6 +15,8 @@ from rich.table import Table
 from marketdata.clock import wall_now
 from marketdata.models import Instrument
 from ops_console.management.operator_command import DONE, REFUSED, UNKNOWN, OperatorCommand, operating_system_user
+from signals.engine import EngineError, engine_for
+from signals.engine.choice import add_engine_options, chosen
 from signals.models import ModelVersion
 from signals.progress import Progress
 from signals.training.parameters import QLIB_PARAMETERS, checked
@@ -63,6 +65,7 @@ class Command(OperatorCommand):
         )
         parser.add_argument("--job", action="store_true", help="let the process `jobs` do it and return at once")
         parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+        add_engine_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Train here, or ask for a job."""
@@ -73,10 +76,16 @@ class Command(OperatorCommand):
             self.say_json(answer) if options["json"] else self.say(f"job {job.pk} waits for the process `jobs`")
             return
         try:
-            with self._progress(hidden=options["json"]) as progress:
+            with self._progress(hidden=options["json"]) as progress, engine_for(chosen(options)) as engine:
                 version = train_strategy(
-                    request, created_by=operating_system_user(), now=wall_now(), on_progress=progress
+                    request,
+                    created_by=operating_system_user(),
+                    now=wall_now(),
+                    on_progress=progress,
+                    engine=engine,
                 )
+        except EngineError as error:
+            raise CommandError(f"{error}; nothing was registered", returncode=REFUSED) from error
         except KeyboardInterrupt:
             raise CommandError("interrupted: nothing was registered", returncode=INTERRUPTED) from None
         if options["json"]:

@@ -62,7 +62,7 @@ def test_a_worker_that_computes_other_numbers_is_refused(cluster: str, monkeypat
 def test_a_worker_that_joins_later_and_differs_does_no_part(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with engine_for(Choice("dask", cluster)) as engine:
         monkeypatch.setattr(module, "_ours", lambda: described() | {"lightgbm": "0.1"})
-        with pytest.raises(PartFailed, match="OtherVersion: this worker would compute other numbers: lightgbm"):
+        with pytest.raises(PartFailed, match=r"OtherVersion: this worker would compute other numbers: .*lightgbm"):
             engine.map(works.add, [1], shared=1)
 
 

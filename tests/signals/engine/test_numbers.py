@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from marketdata.adjustment import ACTION_SCHEMA
 from signals.backtest.fits import ModelFit
 from signals.backtest.history import BarHistory
+from signals.backtest.search import search
 from signals.backtest.walk_forward import walk_forward
 from signals.backtest.windows import Plan
 from signals.datasets import make_dataset, splits_of
@@ -18,10 +19,13 @@ from signals.engine import Choice, Engine, engine_for
 from signals.engine import features as module
 from signals.engine.features import features_on, symbol_groups
 from signals.engine.training import train_on
+from signals.engine.trials import trials_on
 from signals.engine.windows import windows_on
+from signals.errors import BacktestInputError
 from signals.features import FEATURES, alpha158, feature_version
 from signals.strategies.registry import get_strategy
 from tests.signals.backtest.universes import raw_bars
+from tests.signals.engine import works
 
 DAYS = 300
 SYMBOLS = 9
@@ -107,3 +111,18 @@ def test_windows_decide_the_same(engine: Engine) -> None:
 def test_one_worker_scatters_no_windows() -> None:
     with engine_for(Choice()) as here:
         assert windows_on(here) is None
+
+
+SPACE = {"a": {"low": 0, "high": 50}, "b": {"choices": ["x", "y"]}}
+
+
+def test_a_search_tries_and_finds_the_same(engine: Engine) -> None:
+    expected = search(SPACE, works.hill, trials=18, seed=3, batch=5)
+    assert search(SPACE, works.hill, trials=18, seed=3, batch=5, evaluate=trials_on(engine)) == expected
+    assert [trial.number for trial in expected.trials] == list(range(18))
+
+
+@pytest.mark.parametrize("batch", [0, 257])
+def test_a_batch_has_its_bounds(batch: int) -> None:
+    with pytest.raises(BacktestInputError, match="batch"):
+        search(SPACE, works.hill, trials=3, seed=1, batch=batch)

@@ -38,3 +38,9 @@ def linger(shared: float, part: int) -> int:
     """Take some seconds."""
     time.sleep(shared)
     return part
+
+
+def hill(chosen: dict[str, int | float | str]) -> float | None:
+    """Return what is largest at 30 and y."""
+    place = float(chosen["a"])
+    return None if place == 7 else -((place - 30) ** 2) + (5 if chosen["b"] == "y" else 0)
