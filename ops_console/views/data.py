@@ -71,7 +71,7 @@ def data(request: HttpRequest) -> HttpResponse:
         "only": ONLY,
         "newest": newest,
         "totals": _totals(lines),
-        "megabytes": sum(path.stat().st_size for path in default_lake().files(timeframe)) // 1024**2,
+        "size": sum(path.stat().st_size for path in default_lake().files(timeframe)),
         "imports": list(BarImport.objects.all()[:SHOWN_IMPORTS]),
         "ticks": tick_days()[:SHOWN_TICK_DAYS],
         "losses": list(TickLoss.objects.select_related("feed")[:SHOWN_LOSSES]),

@@ -64,7 +64,7 @@ def test_each_symbol_shows_range_gaps_and_what_was_kept_out(desk: Account, visit
     html = text(visitor("viewer").get(reverse("data")))
     assert DAYS[3].isoformat() in html
     assert "status__exact=quarantined&amp;q=IBM" in html
-    assert "1 sessions missing" in html
+    assert "1 session missing" in html
     only = text(visitor("viewer").get(reverse("data") + "?only=gaps"))
     assert "<b>IBM</b>" in only
     assert "<b>MSFT</b>" not in only

@@ -31,7 +31,7 @@ _TABLES = (
     ),
     Table(
         "minute_bars",
-        "Bars of a minute, raw; `at` is the start of the minute.",
+        "Bars of a minute, raw; at is the start of the minute.",
         {"symbol": "VARCHAR", "at": TIME, **PRICES, "source": "VARCHAR"},
     ),
     Table(
