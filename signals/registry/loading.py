@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from signals.boosting import lightgbm_library
 from signals.models import ModelVersion
 from signals.registry.artefacts import read_verified
 from signals.registry.errors import ArtefactError
@@ -35,7 +36,8 @@ class LoadedModel:
 
         :raises ValueError: a feature is missing from the frame
         """
-        missing = [name for name in self.features if name not in frame.columns]
+        there = set(frame.columns)
+        missing = [name for name in self.features if name not in there]
         if missing:
             shown = ", ".join(missing[:5]) + ("…" if len(missing) > 5 else "")
             raise ValueError(f"{self.strategy} {self.number} wants {len(missing)} features that are missing: {shown}")
@@ -54,8 +56,7 @@ def parse_booster(content: bytes) -> Any:
 
     :raises ArtefactError: it is no model
     """
-    import lightgbm  # imported here: processes that never score should not pay a second for it
-
+    lightgbm = lightgbm_library()
     try:
         return lightgbm.Booster(model_str=content.decode("utf-8"))
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:

@@ -12,6 +12,7 @@ import polars as pl
 
 import signals.datasets
 import signals.labels
+from signals.boosting import lightgbm_library
 from signals.datasets import SPLITS, Dataset
 from signals.evaluation.report import evaluate, plain
 from signals.labels import HORIZONS
@@ -77,9 +78,7 @@ def train(
 @cache
 def code_version() -> str:
     """Return 12 hexadecimal digits over what decides a model besides its data: our files and LightGBM's version."""
-    import lightgbm
-
-    digest = hashlib.sha256(str(lightgbm.__version__).encode())
+    digest = hashlib.sha256(str(lightgbm_library().__version__).encode())
     files = [Path(__file__), Path(__file__).with_name("parameters.py")]
     for path in (*files, Path(str(signals.labels.__file__)), Path(str(signals.datasets.__file__))):
         digest.update(path.read_bytes())
@@ -96,8 +95,7 @@ def _boost(
     threads: int,
     tell: Progress,
 ) -> Any:
-    import lightgbm  # imported here: processes that never train should not pay a second for it
-
+    lightgbm = lightgbm_library()
     settings = booster_parameters(values, seed=seed, threads=threads)
     names = list(dataset.features)
     learnt = lightgbm.Dataset(
