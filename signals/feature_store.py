@@ -25,7 +25,7 @@ from marketdata.models import CorporateAction
 from marketdata.selectors import bars
 from marketdata.types import Timeframe
 from signals.errors import NotASessionError
-from signals.features import FEATURES, LOOKBACK, alpha158, feature_version
+from signals.features import FEATURES, LOOKBACK, alpha158_newest, feature_version
 from signals.progress import Progress, silent
 
 log = structlog.get_logger(__name__)
@@ -210,8 +210,7 @@ def _computed(symbols: Sequence[str], session: date) -> dict[str, bytes]:
     frame = bars(symbols, start=first, end=last, adjustment="total_return", as_of=last)
     current = frame.filter(pl.col("date") == session)["symbol"]
     frame = frame.filter(pl.col("symbol").is_in(current.implode())).sort("symbol", "date")
-    features = alpha158(frame.group_by("symbol", maintain_order=True).tail(LOOKBACK))
-    newest = features.filter(pl.col("date") == session)
+    newest = alpha158_newest(frame).filter(pl.col("date") == session)
     matrix = np.ascontiguousarray(newest.select(FEATURES).to_numpy(), dtype=FLOATS)
     rows.update(zip(newest["symbol"], (row.tobytes() for row in matrix), strict=True))
     return rows

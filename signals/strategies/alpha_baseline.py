@@ -15,7 +15,7 @@ from typing import Self
 import polars as pl
 
 from signals.errors import ModelMissingError
-from signals.features import LOOKBACK, alpha158
+from signals.features import LOOKBACK, alpha158_newest
 from signals.portfolio import PortfolioRules, construct
 from signals.strategies.base import Cadence, ScoringModel
 
@@ -57,8 +57,7 @@ class AlphaBaseline:
         :raises ModelMissingError: no model was handed in
         """
         known = bars.filter(pl.col("date") <= as_of).sort("symbol", "date")
-        newest = alpha158(known).group_by("symbol", maintain_order=True).tail(1)
-        return self.scores_of_features(newest)
+        return self.scores_of_features(alpha158_newest(known))
 
     def scores_of_features(self, features: pl.DataFrame) -> pl.DataFrame:
         """Predict one score a row.
