@@ -35,6 +35,8 @@ class _Books:
     by_client_id: Mapping[str, Order]
     taken: Mapping[str, Mapping[str, Any]]
     made_by_broker: frozenset[str]
+    resized: Mapping[str, Decimal]
+    """The newest quantity (shares) of each leg that the broker made smaller as the other one had filled in part."""
 
     def ours(self, order_id: str) -> Order | None:
         """Return our order that the broker's order is, by its id or by the name that we gave."""
@@ -62,6 +64,7 @@ def _read(account: Account, log: EventLog) -> _Books:
         by_client_id={order.client_order_id: order for order in orders},
         taken={entry.data["order_id"]: entry.data for entry in entries if entry.kind == "submitted"},
         made_by_broker=frozenset(split),
+        resized={entry.data["order_id"]: entry.data["quantity"] for entry in entries if entry.kind == "resized"},
     )
 
 
@@ -160,20 +163,21 @@ def _ends(books: _Books) -> list[Violation]:
         if not order.broker_order_id:
             told = f"is {order.status} without the broker's id, there it is {theirs}"
             found.append(Violation(I1, f"order {order.pk}", told))
-        elif not _same_end(order, theirs):
+        elif not _same_end(order, theirs, resized=books.resized.get(order_id)):
             found.append(Violation(I1, f"order {order.pk}", f"is {order.status}, at the broker {theirs}"))
     return found[:MOST]
 
 
-def _same_end(order: Order, theirs: str) -> bool:
+def _same_end(order: Order, theirs: str, *, resized: Decimal | None) -> bool:
     """Tell whether both sides say the same; a late fill that makes an order whole changes its end in the book alone."""
     ours = OrderStatus(order.status)
     if theirs not in ENDS:
         return ours not in TERMINAL
     if ours == theirs or ours == OrderStatus.FILLED:
         return True
-    # A successor whose total its original has reached: the broker calls it filled.
-    return ours == OrderStatus.CANCELED and theirs == "filled" and order.total_quantity is not None
+    # A successor whose total its original has reached, and a leg that was made smaller: the broker calls them filled.
+    is_smaller_there = order.total_quantity is not None or order.filled_quantity == resized
+    return ours == OrderStatus.CANCELED and theirs == "filled" and is_smaller_there
 
 
 def _shares_and_cash(books: _Books) -> list[Violation]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from execution.emulator.log import EventLog
-from execution.invariants.broker_log import ENDS
+from execution.invariants.broker_log import ENDS, ENTERED
 from execution.invariants.violation import MOST, Violation
 from execution.matching.holdings import Holding
 from execution.models import Account, Order
@@ -51,8 +51,8 @@ def check_stops(account: Account, log: EventLog, stops: Sequence[Stop], *, settl
 
 
 def _ours(account: Account) -> dict[str, Order]:
-    """Return our orders by both their names."""
-    orders = Order.objects.filter(account=account).select_related("strategy", "instrument")
+    """Return our orders by both their names; what somebody else sent and we adopted, no switch of ours stops."""
+    orders = Order.objects.filter(account=account).exclude(origin__in=ENTERED).select_related("strategy", "instrument")
     return {name: order for order in orders for name in (order.broker_order_id, order.client_order_id) if name}
 
 

@@ -1,7 +1,7 @@
 """Adopt the orders that reports are about and the book has never seen, before these reports are booked."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db.models import Q
@@ -12,6 +12,8 @@ from execution.reconciliation.strangers import adopt_order, adopts
 from execution.services import legs
 
 log = structlog.get_logger(__name__)
+LAG = timedelta(seconds=30)
+"""Market time that a broker may not know an order of which it has just told."""
 
 
 def after_adoption(
@@ -19,8 +21,9 @@ def after_adoption(
 ) -> Sequence[BrokerReport]:
     """Adopt what is unknown among the reports' orders, and return the reports that can be booked now.
 
-    Those behind one whose order cannot be asked about wait, as long as nobody answers; what the broker itself does not
-    know is left to be refused. Broker calls run outside every transaction.
+    Those behind one whose order cannot be asked about wait, as long as nobody answers; so do those of which the broker
+    has told a moment ago and says now that it does not know them. What it still does not know then is left to be
+    refused. Broker calls run outside every transaction.
     """
     unknown = _unknown(account.pk, reports)
     if not unknown or not _adopts(account.pk) or legs.awaits_names(account.pk):
@@ -38,6 +41,10 @@ def after_adoption(
         except BrokerError as error:  # about this one alone: it must not keep the others
             log.error("external_order_not_told", account=account.name, order=name, reason=error.reason)
             found = None
+        else:
+            if found is None and account.feed.market_now(wall_now) - report.at < LAG:
+                log.info("external_order_not_known_yet", account=account.name, order=name)
+                return reports[:place]
         asked[name] = found is not None
         if found is not None:
             adopt_order(account_id=account.pk, found=found, wall_now=wall_now, told_by_reports=True)

@@ -121,6 +121,7 @@ def _closings(account_id: int, whole: Sequence[Message], known: Mapping[str, Dec
 def closing(order: Order, broker_order_id: str, filled: Decimal, at: datetime, source: str) -> Message:
     """Return the end of an order that has nothing left at the broker, although the book wants more shares of it."""
     wanted = f"{order.quantity.normalize():f}"
+    other = "the other leg of its group" if order.leg_role else "the order that it replaces"
     return Message(
         key=status_key(broker_order_id, "canceled", at),
         source=source,
@@ -129,7 +130,6 @@ def closing(order: Order, broker_order_id: str, filled: Decimal, at: datetime, s
         broker_order_id=broker_order_id,
         at=at,
         cumulative_quantity=filled,
-        reason=f"filled at the broker with {filled.normalize():f} of {wanted} shares: the order that it replaces had "
-        "filled the others",
+        reason=f"filled at the broker with {filled.normalize():f} of {wanted} shares: {other} had filled the others",
         payload={"status": "filled", "filled_qty": str(filled)},
     )

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from timeit import timeit
 
 import pytest
 
@@ -15,8 +14,6 @@ from execution.crashpoints import Point, arm, armed_by
 from tests.architecture.source import Source, sources
 from tests.conftest import REPOSITORY
 
-FREE_NANOSECONDS = 2_000
-"""What a call may cost that does nothing: it takes some fifty, and a loaded machine must not fail the test."""
 PLACES = {
     Point.GATE_BEFORE_WRITE: "execution/services/orders.py submit_orders",
     Point.GATE_BEFORE_COMMIT: "execution/services/orders.py submit_orders",
@@ -165,8 +162,7 @@ def test_the_settings_do_not_even_read_the_variable_outside_of_tests() -> None:
 
 
 def test_what_does_nothing_costs_nothing() -> None:
-    seconds = timeit(lambda: crashpoints._nothing(Point.SUBMIT_AFTER_CALL), number=100_000) / 100_000
-    assert seconds * 10**9 < FREE_NANOSECONDS
+    assert crashpoints._nothing.__code__.co_code == (lambda point: None).__code__.co_code
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from django.db import connection
 from execution.brokers.base import BrokerReport
 from execution.errors import OrderUnstorable
 from execution.models import Account, CashEntry, Fill, Order, OrderEvent, RefusedReport
+from execution.reconciliation.adopting import LAG
 from execution.services import reports
 from execution.services.booking import Execution
 from execution.services.cancels import request_cancel
@@ -288,6 +289,20 @@ def test_an_overfill_is_refused_kept_whole_and_restricts_the_name() -> None:
     assert again(order).filled_quantity == 10
     assert RestrictedInstrument.objects.filter(instrument__symbol="AAPL", lifted_at=None).count() == 1
     assert_books_balance(account)
+
+
+def test_58_a_report_of_an_order_that_its_broker_does_not_know_yet_waits_for_half_a_minute() -> None:
+    account, broker = desk(mode="alpaca_paper")
+    Account.objects.filter(pk=account.pk).update(reconciliation="clean")
+    account.refresh_from_db()
+    order = accepted_order(account, broker)
+    told = broker.fill(order.client_order_id, "1")
+    now = account.feed.market_now(WALL_NOW)
+    broker.reports[-1] = replace(told, client_order_id="somebody else's", broker_order_id="theirs", at=now)
+    assert (recorded(account, broker), RefusedReport.objects.count()) == (0, 0)
+    broker.reports[-1] = replace(broker.reports[-1], at=now - LAG)
+    assert recorded(account, broker) == 1
+    assert RefusedReport.objects.get().reason == "unknown_order"
 
 
 def test_a_report_of_an_unknown_order_is_kept_and_the_next_is_booked() -> None:

@@ -19,11 +19,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MOST = 1_000_000
 CHUNK = 50
 FIRST = number_from("SOAK_SEED", 1, most=MOST)
-COUNT = number_from("SOAK_N", 200, most=MOST)
+COUNT = number_from("SOAK_N", 1_000, most=MOST)
 ONLY = os.environ.get("SIM_SEED", "")
 FAILED_ONCE = [
     2033,  # the checker took a fill that the reconciliation had inferred for one that never happened
     19,  # a comparison took the legs of a bracket whose answer was lost for somebody else's orders
+    806,  # the reports of a stranger's order were refused because the broker, having told them, did not know it yet
+    827,  # the checker knew no leg that the broker makes smaller when the other one has filled in part
+    946,  # the checker wanted a stranger's order stopped by our switch
 ]
 """Seeds that have failed and what was mended: they are played for ever."""
 
