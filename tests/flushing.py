@@ -32,7 +32,7 @@ def flush_what_was_written() -> None:
         if not _may_skip_triggers():
             tell_apps(*arguments, **options)
 
-    DatabaseOperations.sql_flush = sql_flush  # type: ignore[method-assign]
+    DatabaseOperations.sql_flush = sql_flush
     flush.emit_post_migrate_signal = emit_post_migrate_signal
 
 
