@@ -51,7 +51,7 @@ def chosen(options: Mapping[str, Any]) -> Choice:
         return configured()
     files = tuple(str(options[name]) for name in ("tls_ca", "tls_cert", "tls_key"))
     choice = Choice(
-        options["engine"],
+        options["engine"] or "here",
         options["scheduler"],
         options["processes"],
         files if any(files) else None,  # type: ignore[arg-type]
