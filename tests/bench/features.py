@@ -70,6 +70,7 @@ def _compared(folder: Path, name: str, symbols: int, days: int, effort: Effort) 
     return figures | {
         "qlib": over_repeats(theirs),
         "qlib_to_ours_seconds": ratio(theirs, ours, "seconds"),
+        "qlib_to_ours_cpu_seconds": ratio(theirs, ours, "cpu_seconds"),
         "ours_to_qlib_memory": ratio(ours, theirs, "peak_mib"),
         "by_groups_to_qlib_memory": ratio(by_groups, theirs, "peak_mib"),
     }
