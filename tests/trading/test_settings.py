@@ -136,6 +136,9 @@ def test_the_development_key_is_made_once_and_is_its_owners(tmp_path):
     assert manage(tmp_path, "check").returncode == 0
     key = tmp_path / "secret_key"
     first = key.read_text()
+    models_key = tmp_path / "model_signing_key"
+    assert models_key.stat().st_mode & 0o777 == 0o600
+    assert models_key.read_text() != first
     assert manage(tmp_path, "check").returncode == 0
     assert key.read_text() == first
     assert len(first) >= 50
