@@ -176,7 +176,7 @@ def load_history(spec: Spec, strategy: SignalStrategy) -> BarHistory:
     back = max(strategy.lookback_sessions, WARM_UP) + 5
     start = calendar.latest_sessions(first - timedelta(days=1), back)[0]
     raw = bars(symbols, start=start, end=spec.end)
-    if raw.is_empty():
+    if raw.filter(pl.col("date") >= spec.start).is_empty():
         raise BacktestInputError("start, end", f"{spec.start} to {spec.end}", _stored(symbols))
     return BarHistory(raw, corporate_actions_frame(symbols))
 
