@@ -1,6 +1,7 @@
 """Reads over stored signals."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -106,7 +107,7 @@ def shadow_comparison(strategy: str, *, sessions: int = 250) -> list[VersionReco
     return lines + [_nothing_yet(key, number) for key, number in sorted(failures.items()) if key not in seen]
 
 
-def _record(row: dict[str, Any], failures: Counter[tuple[int, int]]) -> VersionRecord:
+def _record(row: Mapping[str, Any], failures: Counter[tuple[int, int]]) -> VersionRecord:
     key = (row["version_id"], row["version__number"])
     return VersionRecord(
         version=row["version_id"],
