@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ from marketdata.providers.sample import SAMPLE_NAMES, SampleProvider
 from marketdata.services.feeds import follow_clock, set_market_time
 from marketdata.types import Timeframe
 from risk.models import Alert, Correlation, Decision
+from signals.models import ModelVersion, ShadowResult, ShadowSet
+from signals.registry import shadow, store
+from signals.services.replay_models import train_on_past
+from signals.training import TrainedModel
 from tests.execution.slicing.desk import SlicingDesk, next_due
 from tests.factories import WALL_NOW
 from tests.trading.days import FIRST, morning, orders_of, rest_of_day
@@ -52,8 +57,10 @@ from trading import tasks
 from trading.models import Heartbeat, Run
 from trading.services.market_day import closing_events, dispatch_all, opening_events
 from trading.services.runs import LEASE, run_strategy
+from trading.services.shadow_runs import score_version as score_shadow_version
 
 STRATEGY = "momentum"
+SHADOWED = "alpha_baseline"
 NEXT_DELIVERY = LEASE + timedelta(seconds=10)
 """Wall time after which a task is delivered again: the lease of who died is over."""
 RUN_POINTS = (Point.RUN_AFTER_CLAIM, Point.RUN_BEFORE_RECORD, Point.RUN_AFTER_RECORD, Point.RUN_BEFORE_RELEASE)
@@ -306,6 +313,47 @@ def measured(account: Account) -> object:
     return pairs, list(alerts.values_list("code", "state", "severity"))
 
 
+@cache
+def trained() -> TrainedModel:
+    return train_on_past(symbols=("GOOG", "IBM", "MSFT"), first=date(2010, 1, 4), last=date(2011, 6, 30), seed=7)
+
+
+def shadow_version() -> ModelVersion:
+    """Return one more version in the shadow, alike all others but for its identity."""
+    another = replace(trained(), seed=ModelVersion.objects.count())
+    made = store(strategy=SHADOWED, trained=another, created_by="trial", now=WALL_NOW)
+    return shadow(made.pk, actor="trial", reason="to be asked and killed", now=WALL_NOW)
+
+
+def score_version(here: World) -> Ready:
+    """Ask a version in the shadow about the morning's close."""
+    account, version = morning(name=here.name()).account, shadow_version()
+    return Ready(
+        delivery=_delivery(here, "score_version", account.pk, version.pk, FIRST.isoformat()),
+        effect=lambda: shadow_record(version.pk),
+    )
+
+
+def settle_shadow_results(here: World) -> Ready:
+    """Settle the session that a version in the shadow was asked about."""
+    account, version = morning(name=here.name()).account, shadow_version()
+    score_shadow_version(account=account, version_id=version.pk, day=FIRST, wall_now=WALL_NOW)
+    return Ready(
+        delivery=_delivery(here, "settle_shadow_results", account.pk, SHADOWED, FIRST.isoformat()),
+        effect=lambda: shadow_record(version.pk),
+    )
+
+
+def shadow_record(version_id: int) -> object:
+    """Return what a version said and what it brought."""
+    sets = ShadowSet.objects.filter(version=version_id)
+    said = sets.order_by("pk").values_list(
+        "as_of_date", "failure", "signals__instrument__symbol", "signals__target_weight"
+    )
+    results = ShadowResult.objects.filter(version=version_id).order_by("pk")
+    return sorted(said, key=str), list(results.values_list("session", "role", "gross_return", "cost", "pnl", "rank_ic"))
+
+
 def worker_heartbeat(here: World) -> Ready:
     return Ready(
         delivery=_delivery(here, "worker_heartbeat", WALL_NOW.isoformat()),
@@ -340,5 +388,7 @@ TASK_CASES: dict[str, TaskCase] = {
         points=dict.fromkeys((Point.SLICE_AFTER_CLAIM, *GATE_POINTS, Point.SLICE_AFTER_SUBMIT), 1),
     ),
     "watch_portfolio": TaskCase(prepare=watch_portfolio),
+    "score_version": TaskCase(prepare=score_version),
+    "settle_shadow_results": TaskCase(prepare=settle_shadow_results),
     "worker_heartbeat": TaskCase(prepare=worker_heartbeat),
 }
