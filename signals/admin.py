@@ -5,7 +5,18 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from signals.models import Backtest, ModelApproval, ModelEvent, ModelVersion, Signal, SignalSet
+from signals.models import (
+    Backtest,
+    ModelApproval,
+    ModelEvent,
+    ModelVersion,
+    RefusalCount,
+    ShadowResult,
+    ShadowSet,
+    ShadowSignal,
+    Signal,
+    SignalSet,
+)
 
 
 class _ReadOnly:
@@ -86,7 +97,8 @@ class ModelApprovalAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 class SignalSetAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """One row per strategy and close."""
 
-    list_display = ("as_of_date", "strategy", "feature_date", "code_version", "created_at")
+    list_display = ("as_of_date", "strategy", "model_version", "feature_date", "code_version", "created_at")
+    list_select_related = ("model_version",)
     list_filter = ("strategy",)
     date_hierarchy = "as_of_date"
     inlines = (SignalInline,)
@@ -101,3 +113,41 @@ class SignalAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("signal_set__strategy", "excluded_reason")
     search_fields = ("instrument__symbol",)
     date_hierarchy = "signal_set__as_of_date"
+
+
+@admin.register(RefusalCount)
+class RefusalCountAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What signals refused, by strategy and reason."""
+
+    list_display = ("strategy", "reason", "count", "last_at", "last_detail")
+    list_filter = ("strategy", "reason")
+
+
+@admin.register(ShadowSet)
+class ShadowSetAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What versions in the shadow said, one row a version and close."""
+
+    list_display = ("as_of_date", "version", "session", "capital", "failure", "created_at")
+    list_select_related = ("version",)
+    list_filter = ("strategy",)
+    date_hierarchy = "as_of_date"
+
+
+@admin.register(ShadowSignal)
+class ShadowSignalAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """One row per shadow set and instrument."""
+
+    list_display = ("shadow_set", "instrument", "rank", "score", "target_weight", "excluded_reason")
+    list_select_related = ("shadow_set", "instrument")
+    list_filter = ("shadow_set__strategy", "excluded_reason")
+    search_fields = ("instrument__symbol",)
+
+
+@admin.register(ShadowResult)
+class ShadowResultAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What versions' weights brought, one row a version and session."""
+
+    list_display = ("session", "version", "role", "gross_return", "cost", "turnover", "pnl", "rank_ic")
+    list_select_related = ("version",)
+    list_filter = ("strategy", "role")
+    date_hierarchy = "session"
