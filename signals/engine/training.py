@@ -1,9 +1,8 @@
 """A training on a worker, whole: the same bytes wherever it runs.
 
-`lightgbm.dask` cuts the rows over workers. Each finds borders of bins from its own rows and sums its own part of each
-histogram, so other trees come out than from all rows at once, and other ones with another number of workers
-(`docs/scale.md` has figures). One model is therefore trained by one worker; what scales out is how many models are
-trained at once: windows, parameters, strategies.
+`lightgbm.dask` cuts the rows over workers: each finds borders of bins from its own rows and sums its own part of each
+histogram, so the trees depend on how many workers there are. One model is therefore trained by one worker; what scales
+out is how many models are trained at once: windows, parameters, strategies (`docs/scale.md`).
 """
 
 from collections.abc import Mapping

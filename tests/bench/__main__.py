@@ -27,9 +27,10 @@ BENCHMARKS = {
     "extras": "extras",
     "startup": "startup",
     "features": "features",
+    "scale": "scale",
 }
 # Research is measured without servers, database and desk.
-ALONE = frozenset({"features", "backtests"})
+ALONE = frozenset({"features", "backtests", "scale"})
 
 
 def main() -> int:
