@@ -26,7 +26,7 @@ from trading.sql.exports import EXPORTS, export, folder
 log = structlog.get_logger(__name__)
 
 LONGEST_QUERY = 20_000
-GRACE_SECONDS = 5
+GRACE_SECONDS = 15
 """What starting, preparing and an interruption may take besides the query's own time, until the process is killed."""
 AT_ONCE = 2
 """Queries of all processes together: the machine trades as well."""

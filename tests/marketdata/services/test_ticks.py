@@ -1,9 +1,11 @@
 """Ticks of the installation."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from marketdata.models import TickLoss
 from marketdata.services.live import LiveMarket
@@ -78,3 +80,19 @@ def test_old_days_go_and_past_ones_become_one_file(feed, settings):
 def test_recording_can_be_switched_off(feed, settings):
     settings.TICK_RECORDING = False
     assert recorder_for(feed, lambda: AT) is None
+
+
+def test_the_command_shows_and_cleans(feed, capsys):
+    call_command("ticks")
+    assert "no ticks are stored" in capsys.readouterr().out
+    record(feed, TradePrint("IBM", Decimal(1), AT))
+    call_command("ticks", "--json")
+    (day,) = json.loads(capsys.readouterr().out)
+    assert (day["day"], day["feed"], day["kind"], day["rows"]) == ("2026-03-02", feed.name, "trade", 1)
+    call_command("ticks")
+    assert "recorded ticks" in capsys.readouterr().out
+    call_command("ticks", "--clean", "--days", "1", "--json")
+    assert json.loads(capsys.readouterr().out) == {"deleted": 1, "put_together": 0}
+    for wrong in (["--days", "3"], ["--clean", "--days", "0"]):
+        with pytest.raises(CommandError, match="--days"):
+            call_command("ticks", *wrong)
