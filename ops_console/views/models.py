@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from marketdata.clock import wall_now
 from ops_console.figures import NOTHING
 from ops_console.permissions import Act, requires
+from ops_console.shadow_lines import ShadowLine, shadow_lines
 from ops_console.views.filters import page_of
 from ops_console.views.outcome import outcome
 from signals import registry
@@ -39,11 +40,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A strategy's versions, and where a roll-back would lead."""
+    """A strategy's versions, where a roll-back would lead, and its shadows beside the active one."""
 
     strategy: str
     active: ModelVersion | None
     earlier: ModelVersion | None
+    shadows: list[ShadowLine]
 
 
 @require_GET
@@ -206,7 +208,7 @@ def _refused(request: HttpRequest, error: registry.ModelError) -> HttpResponse:
 def _shelf(strategy: str) -> Shelf:
     versions = registry.model_versions(strategy=strategy)
     active = versions.filter(status=ModelStatus.ACTIVE).first()
-    return Shelf(strategy, active, None if active is None else before(active))
+    return Shelf(strategy, active, None if active is None else before(active), shadow_lines(strategy))
 
 
 def _waiting(version: ModelVersion | None = None) -> list[ModelApproval]:
