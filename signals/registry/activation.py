@@ -6,6 +6,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 
 from signals.models import ModelApproval, ModelEvent, ModelVersion
 from signals.models.registry import LONGEST_REASON, SHORTEST_REASON
@@ -111,15 +112,13 @@ def rollback(strategy: str, *, actor: str, reason: str, now: datetime) -> ModelV
 
 
 def before(current: ModelVersion) -> ModelVersion | None:
-    """Return the version a roll-back of the active one leads to: the newest that was only ever succeeded."""
+    """Return the version a roll-back of the active one leads to: the newest that was only ever succeeded. One query."""
+    newest = ModelEvent.objects.filter(version=OuterRef("pk")).order_by("-id")
     retired = ModelVersion.objects.filter(strategy=current.strategy, status=ModelStatus.RETIRED)
-    newest = {version: version.events.order_by("-id").first() for version in retired.defer("golden", "importance")}
-    succeeded = [
-        (event.pk, version)
-        for version, event in newest.items()
-        if event is not None and event.act == ModelAct.SUPERSEDED
-    ]
-    return max(succeeded, key=lambda pair: pair[0])[1] if succeeded else None
+    succeeded = retired.annotate(
+        newest_act=Subquery(newest.values("act")[:1]), newest_event=Subquery(newest.values("pk")[:1])
+    ).filter(newest_act=ModelAct.SUPERSEDED)
+    return succeeded.order_by("-newest_event").first()
 
 
 def needs_two_people() -> bool:

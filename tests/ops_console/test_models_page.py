@@ -1,7 +1,9 @@
 """The models page: what it says, who may act, and that each act keeps its reason."""
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from execution.models import Account
@@ -135,3 +137,19 @@ def test_events_in_the_admin_can_only_be_looked_at(desk: Account, visitor: Visit
         assert admin.get(reverse(f"admin:signals_{name}_add")).status_code == 403
     assert admin.get(reverse("admin:signals_modelversion_change", args=[version.pk])).status_code == 200
     assert admin.post(reverse("admin:signals_modelversion_delete", args=[version.pk])).status_code == 403
+
+
+def test_many_versions_take_no_more_queries_than_few(desk: Account, visitor: Visitor):
+    officer = visitor("viewer")
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as found:
+            assert officer.get(reverse("models")).status_code == 200
+        return len(found)
+
+    for seed in (1, 2):
+        registry.activate(stored(seed=seed).pk, actor="olga", reason=REASON, now=NOW)
+    few = queries()
+    for seed in (3, 4, 5, 6):
+        registry.activate(stored(seed=seed).pk, actor="olga", reason=REASON, now=NOW)
+    assert queries() == few
