@@ -13,7 +13,7 @@ from execution.services import legs
 
 log = structlog.get_logger(__name__)
 LAG = timedelta(seconds=30)
-"""Market time that a broker may not know an order of which it has just told."""
+"""Market time that a broker may have nothing to say about an order of which it has just told."""
 
 
 def after_adoption(
@@ -21,9 +21,9 @@ def after_adoption(
 ) -> Sequence[BrokerReport]:
     """Adopt what is unknown among the reports' orders, and return the reports that can be booked now.
 
-    Those behind one whose order cannot be asked about wait, as long as nobody answers; so do those of which the broker
-    has told a moment ago and says now that it does not know them. What it still does not know then is left to be
-    refused. Broker calls run outside every transaction.
+    Those behind one whose order cannot be asked about wait, as long as nobody answers; and for a while also where the
+    broker answers with an error, or that it does not know what it has just told of. What it still does not know then is
+    left to be refused. Broker calls run outside every transaction.
     """
     unknown = _unknown(account.pk, reports)
     if not unknown or not _adopts(account.pk) or legs.awaits_names(account.pk):
@@ -41,10 +41,9 @@ def after_adoption(
         except BrokerError as error:  # about this one alone: it must not keep the others
             log.error("external_order_not_told", account=account.name, order=name, reason=error.reason)
             found = None
-        else:
-            if found is None and account.feed.market_now(wall_now) - report.at < LAG:
-                log.info("external_order_not_known_yet", account=account.name, order=name)
-                return reports[:place]
+        if found is None and account.feed.market_now(wall_now) - report.at < LAG:
+            log.info("external_order_not_known_yet", account=account.name, order=name)
+            return reports[:place]
         asked[name] = found is not None
         if found is not None:
             adopt_order(account_id=account.pk, found=found, wall_now=wall_now, told_by_reports=True)
