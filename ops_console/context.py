@@ -28,9 +28,9 @@ PAGES = (
     ("reconciliation", "Reconciliation"),
     ("alerts", "Alerts"),
     ("models", "Models"),
-    ("backtests", "Backtests"),
     ("data", "Data"),
     ("sql", "SQL"),
+    ("backtests", "Backtests"),
     ("jobs", "Jobs"),
 )
 MODES: dict[str, tuple[str, str]] = {

@@ -98,8 +98,8 @@ def _growth(repeats: int) -> tuple[Figures, Figures]:
     Processor time, because an exponent over minutes of wall time would tell what else ran on the machine.
     """
     widest, longest = universe(DAYS, GROWTH_NAMES[-1]), universe(GROWTH_DAYS[-1], NAMES)
-    names = {count: _best(*(part[:, :count] for part in widest), repeats) for count in GROWTH_NAMES}
-    days = {count: _best(*(part[:count] for part in longest), repeats) for count in GROWTH_DAYS}
+    names = {count: _best(widest[0][:, :count], widest[1][:, :count], repeats) for count in GROWTH_NAMES}
+    days = {count: _best(longest[0][:count], longest[1][:count], repeats) for count in GROWTH_DAYS}
     upper = {count: names[count] for count in GROWTH_NAMES[len(GROWTH_NAMES) // 2 :]}
     by_names: Figures = {f"{count} names, s": round(seconds, 3) for count, seconds in names.items()}
     by_days: Figures = {f"{count} days, s": round(seconds, 3) for count, seconds in days.items()}
