@@ -29,6 +29,8 @@ LONGEST_WAIT = timedelta(seconds=30)
 """A batch is written when it is this old, however small: what a killed process can lose."""
 LEAST_FREE_BYTES = 512 * 1024 * 1024
 """With less room on the disk nothing is written: the book needs it."""
+MERGED = ".merged"
+"""A day in one file, while its parts are being deleted."""
 SCHEMA = pl.Schema(
     {
         "feed": pl.String(),
@@ -182,7 +184,7 @@ def write_file(root: Path, frame: pl.DataFrame, *, feed: str, kind: str, day: da
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{first:%H%M%S%f}-{uuid.uuid4().hex[:12]}"
     temporary = folder / f".{name}.tmp"
-    frame.sort("at", maintain_order=True).write_parquet(temporary, compression="zstd", statistics=True)
+    _write_parquet(frame, temporary)
     return temporary.replace(folder / f"{name}.parquet")
 
 
@@ -206,23 +208,31 @@ def prune(root: Path, before: date) -> int:
 def compact(root: Path, before: date) -> int:
     """Make one file of each day before a date that has several, and return how many files were merged.
 
-    A reader that listed the files before may miss one that is gone: the merged one is there first, the parts go last.
+    The merged file waits under a name that nobody reads until its parts are gone, and takes the first one's place at
+    last: whoever is killed on the way leaves no tick twice, and the next call goes on.
     """
-    days: dict[Path, list[TickFile]] = {}
+    days: dict[Path, list[Path]] = {}
     for file in files(root):
         if file.day < before:
-            days.setdefault(file.path.parent, []).append(file)
+            days.setdefault(file.path.parent, []).append(file.path)
     merged = 0
-    for parts in (parts for parts in days.values() if len(parts) > 1):
-        frame = pl.concat(pl.read_parquet(part.path, hive_partitioning=False) for part in parts)
-        first = parts[0]
-        opening = frame["at"].min()
-        assert isinstance(opening, datetime)
-        write_file(root, frame, feed=first.feed, kind=first.kind, day=first.day, first=opening)
-        for part in parts:
-            part.path.unlink()
-        merged += len(parts)
+    for folder, parts in days.items():
+        whole = folder / MERGED
+        if len(parts) > 1 and not whole.exists():
+            temporary = folder / f".{uuid.uuid4().hex[:12]}.tmp"
+            frame = pl.concat(pl.read_parquet(part, hive_partitioning=False) for part in parts)
+            _write_parquet(frame, temporary)
+            temporary.replace(whole)
+        if whole.exists():
+            for part in parts[1:]:
+                part.unlink()
+            whole.replace(parts[0])
+            merged += len(parts)
     return merged
+
+
+def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    frame.sort("at", maintain_order=True).write_parquet(path, compression="zstd", statistics=True)
 
 
 def scan(paths: Iterable[Path]) -> pl.LazyFrame:

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from trading.models import FeedProgress, Heartbeat, ReplayRun, Run, RunStep
+from trading.models import FeedProgress, Heartbeat, Job, ReplayRun, Run, RunStep
 
 
 class _ReadOnly:
@@ -64,6 +64,16 @@ class ReplayRunAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     )
     list_select_related = ("account",)
     list_filter = ("state",)
+
+
+@admin.register(Job)
+class JobAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Long work, waiting, under way and over; it is asked for and canceled on the console's page of jobs."""
+
+    list_display = ("id", "kind", "state", "done", "total", "what", "asked_by", "asked_at", "finished_at", "error")
+    list_filter = ("state", "kind")
+    search_fields = ("asked_by", "error")
+    date_hierarchy = "asked_at"
 
 
 @admin.register(Heartbeat)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from django.conf import settings
 from django.forms.models import model_to_dict
 
@@ -37,15 +38,18 @@ from execution.models import (
 )
 from execution.parent_orders import progress
 from execution.services.accounts import open_account
-from marketdata import calendar
+from marketdata import calendar, ticks
 from marketdata.clock import ClockState
 from marketdata.lake import BarLake, bar_schema
 from marketdata.models import CorporateAction, Instrument
 from marketdata.models.instruments import PERMISSIONS
 from marketdata.providers.sample import SAMPLE_NAMES, SampleProvider
+from marketdata.selectors import bars
 from marketdata.services.feeds import follow_clock, set_market_time
 from marketdata.types import Timeframe
 from risk.models import Alert, Correlation, Decision
+from signals.feature_store import features_for
+from signals.features import alpha158_newest
 from signals.models import ModelVersion, ShadowResult, ShadowSet
 from signals.registry import shadow, store
 from signals.services.replay_models import train_on_past
@@ -68,6 +72,7 @@ GATE_POINTS = (Point.GATE_BEFORE_WRITE, Point.GATE_BEFORE_COMMIT, Point.GATE_AFT
 BOOK_POINTS = (Point.REPORTS_BEFORE_SAVE, Point.REPORTS_BEFORE_COMMIT, Point.REPORTS_AFTER_COMMIT)
 IMPORTED = date(2012, 6, 7)
 BROKER_DAY = date(2012, 6, 14)
+OLD_TICKS, KEPT_TICKS = WALL_NOW.date() - timedelta(days=400), WALL_NOW.date() - timedelta(days=4)
 BROKER_MORNING = calendar.session_open(BROKER_DAY) - timedelta(minutes=45)
 
 
@@ -354,6 +359,44 @@ def shadow_record(version_id: int) -> object:
     return sorted(said, key=str), list(results.values_list("session", "role", "gross_return", "cost", "pnl", "rank_ic"))
 
 
+def keep_ticks(here: World) -> Ready:
+    """Delete a day of ticks, and put the files of another one together."""
+    account, lake = morning(name=here.name()).account, here.root / here.name()
+    for day, files in ((OLD_TICKS, 2), (KEPT_TICKS, 3)):
+        for number in range(files):
+            at = datetime(day.year, day.month, day.day, 15, number, tzinfo=UTC)
+            row = ("main", "trade", "IBM", at, at, float(number), None, None, str(number), "trial")
+            whole = pl.DataFrame([row], schema=ticks.SCHEMA, orient="row")
+            ticks.write_file(lake / "ticks", whole, feed="main", kind="trade", day=day, first=at)
+    delivery = replace(_delivery(here, "keep_ticks", account.pk), settings={"LAKE_DIR": lake})
+    return Ready(delivery=delivery, effect=lambda: ticks_of(lake / "ticks"))
+
+
+def ticks_of(root: Path) -> object:
+    """Return what is stored, in how many files of a day, and what lies beside them."""
+    stored = ticks.files(root)
+    strays = [path.name for path in root.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    prices = ticks.scan([file.path for file in stored]).sort("at").collect()["price"].to_list()
+    return [(file.day, file.kind) for file in stored], prices, [name for name in strays if not name.endswith(".tmp")]
+
+
+def precompute_features(here: World) -> Ready:
+    """Put a session into the cache that nobody has asked about."""
+    here.count += 1
+    session = calendar.latest_sessions(FIRST, here.count + 1)[0]
+    return Ready(
+        delivery=_delivery(here, "precompute_features", session.isoformat()), effect=lambda: cached_whole(session)
+    )
+
+
+def cached_whole(session: date) -> object:
+    """Tell where the features come from, and whether they are those of the bars."""
+    symbols = sorted(SAMPLE_NAMES)
+    kept = features_for(symbols=symbols, session=session)
+    computed = alpha158_newest(bars(symbols, end=session, adjustment="total_return", as_of=session))
+    return kept.source, kept.frame.height, kept.frame.equals(computed.filter(pl.col("date") == session))
+
+
 def worker_heartbeat(here: World) -> Ready:
     return Ready(
         delivery=_delivery(here, "worker_heartbeat", WALL_NOW.isoformat()),
@@ -390,5 +433,7 @@ TASK_CASES: dict[str, TaskCase] = {
     "watch_portfolio": TaskCase(prepare=watch_portfolio),
     "score_version": TaskCase(prepare=score_version),
     "settle_shadow_results": TaskCase(prepare=settle_shadow_results),
+    "keep_ticks": TaskCase(prepare=keep_ticks),
+    "precompute_features": TaskCase(prepare=precompute_features),
     "worker_heartbeat": TaskCase(prepare=worker_heartbeat),
 }
