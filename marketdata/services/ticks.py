@@ -51,7 +51,10 @@ def recorder_for(feed: Feed, clock: Callable[[], datetime]) -> ticks.TickRecorde
     def note(reason: TickLossReason, count: int) -> None:
         note_loss(feed=feed, reason=reason, count=count, wall_now=clock())
 
-    return ticks.TickRecorder(root=tick_root(), feed=feed.name, clock=clock, on_loss=note, on_end=connection.close)
+    def close() -> None:
+        connection.close()  # that of the recorder's thread: looked up where it ends, not here
+
+    return ticks.TickRecorder(root=tick_root(), feed=feed.name, clock=clock, on_loss=note, on_end=close)
 
 
 def note_loss(*, feed: Feed, reason: TickLossReason, count: int, wall_now: datetime) -> None:

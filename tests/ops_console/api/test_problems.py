@@ -131,7 +131,7 @@ def test_a_scope_that_is_too_weak_is_403_and_says_which_is_needed(account: Accou
 
 @pytest.mark.parametrize(
     "address",
-    ["/api/", "/api/v1", "/api/v1/nope", "/api/v1/orders/", "/api/v1/models", "/api/v1/orders/a%00b", "/api/v1/x%0Ay"],
+    ["/api/", "/api/v1", "/api/v1/nope", "/api/v1/orders/", "/api/v1/nobody", "/api/v1/orders/a%00b", "/api/v1/x%0Ay"],
 )
 def test_other_addresses_are_404_problems(address: str, trader: APIClient) -> None:
     for method in ("get", "post", "put", "patch", "delete", "options"):

@@ -87,13 +87,13 @@ def test_a_nested_depth_that_breaks_the_engine_costs_the_engine_only():
 
 def test_a_query_without_end_is_stopped():
     with pytest.raises(QueryLate, match="longer than 1 s"):
-        ask("SELECT count(*) FROM range(1000000000) a, range(1000000000) b", seconds=1)
+        ask("SELECT sum(a % 7) FROM range(1000000000000) t(a)", seconds=1)
 
 
 def test_one_that_does_not_stop_is_killed(monkeypatch):
     monkeypatch.setattr(asking, "GRACE_SECONDS", -0.5)
     with pytest.raises(QueryLate, match="killed"):
-        ask("SELECT count(*) FROM range(1000000000) a, range(1000000000) b", seconds=1)
+        ask("SELECT sum(a % 7) FROM range(1000000000000) t(a)", seconds=1)
 
 
 @pytest.mark.parametrize(
