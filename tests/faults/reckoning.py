@@ -50,7 +50,7 @@ def reckon(desk: Desk, kind: FaultKind, *, crashes: int = 0) -> Outcome:
     return Outcome(
         lost_answers=faults[kind.value, "POST /v2/orders"],
         wanted=len(orders),
-        lost=sorted(must - set(taken)),
+        lost=[_end_of(orders[name]) for name in sorted(must - set(taken))],
         doubled=[name for name, times in taken.items() if times > 1],
         strangers=sorted(set(taken) - known),
         other_terms=[
@@ -62,6 +62,12 @@ def reckon(desk: Desk, kind: FaultKind, *, crashes: int = 0) -> Outcome:
         crashes=crashes,
         faults=faults,
     )
+
+
+def _end_of(order: Order) -> str:
+    """Tell an order that the broker never took, with all that became of it in the book."""
+    steps = list(order.events.order_by("sequence").values_list("to_status", "source", "detail"))
+    return f"{order.client_order_id}: {steps}"
 
 
 def fills(desk: Desk) -> tuple[Counter[tuple[Any, ...]], Counter[tuple[Any, ...]]]:
